@@ -1,0 +1,151 @@
+extension Reply {
+    public func encoded() -> [UInt8] {
+        var w = WireWriter()
+        switch self {
+        case .hello(let hello):
+            w.u16(1)
+            w.u16(hello.oldestGeneration)
+            w.u16(hello.newestGeneration)
+            w.string(hello.version)
+            w.u64(hello.boot)
+        case .ok: w.u16(2)
+        case .started(let info):
+            w.u16(3)
+            w.process(info)
+        case .attached(let info, let offset):
+            w.u16(4)
+            w.process(info)
+            w.i64(offset)
+        case .exited(let exit):
+            w.u16(5)
+            w.exit(exit)
+        case .processes(let infos):
+            w.u16(6)
+            w.list(infos) { $0.process($1) }
+        case .table(let entries):
+            w.u16(7)
+            w.list(entries) {
+                $0.u32($1.pid)
+                $0.u32($1.parent)
+                $0.u32($1.uid)
+                $0.u8($1.state)
+                $0.u64($1.residentKiB)
+                $0.u64($1.cpuMilliseconds)
+                $0.string($1.command)
+            }
+        case .file(let info):
+            w.u16(8)
+            w.file(info)
+        case .metrics(let metrics):
+            w.u16(9)
+            w.u64(metrics.cpuUserMilliseconds)
+            w.u64(metrics.cpuSystemMilliseconds)
+            w.u64(metrics.memoryTotalKiB)
+            w.u64(metrics.memoryAvailableKiB)
+            w.u32(metrics.processes)
+            w.u64(metrics.uptimeMilliseconds)
+            w.u64(metrics.diskTotalKiB)
+            w.u64(metrics.diskFreeKiB)
+        case .blockers(let lines):
+            w.u16(10)
+            w.strings(lines)
+        }
+        return w.bytes
+    }
+
+    public init(decoding bytes: [UInt8]) throws(WireError) {
+        var r = WireReader(bytes)
+        let type = try r.u16()
+        switch type {
+        case 1:
+            self = .hello(
+                Hello(
+                    oldestGeneration: try r.u16(), newestGeneration: try r.u16(), version: try r.string(), boot: try r.u64()))
+        case 2: self = .ok
+        case 3: self = .started(try r.process())
+        case 4: self = .attached(try r.process(), startOffset: try r.i64())
+        case 5: self = .exited(try r.exit())
+        case 6:
+            self = .processes(
+                try r.list { (r: inout WireReader) throws(WireError) -> ProcessInfo in try r.process() })
+        case 7:
+            self = .table(
+                try r.list { (r: inout WireReader) throws(WireError) -> TableEntry in
+                    TableEntry(
+                        pid: try r.u32(), parent: try r.u32(), uid: try r.u32(), state: try r.u8(), residentKiB: try r.u64(),
+                        cpuMilliseconds: try r.u64(), command: try r.string())
+                })
+        case 8: self = .file(try r.file())
+        case 9:
+            self = .metrics(
+                GuestMetrics(
+                    cpuUserMilliseconds: try r.u64(), cpuSystemMilliseconds: try r.u64(), memoryTotalKiB: try r.u64(),
+                    memoryAvailableKiB: try r.u64(), processes: try r.u32(), uptimeMilliseconds: try r.u64(),
+                    diskTotalKiB: try r.u64(), diskFreeKiB: try r.u64()))
+        case 10: self = .blockers(try r.strings())
+        default: throw .badMessage("unknown reply \(type)")
+        }
+    }
+}
+
+extension WireWriter {
+    mutating func exit(_ exit: ProcessExit) {
+        i32(exit.code)
+        u8(exit.signal)
+        bool(exit.timedOut)
+        i64(exit.endedUnixNanoseconds)
+        u64(exit.userMicroseconds)
+        u64(exit.systemMicroseconds)
+        u64(exit.maximumResidentKiB)
+    }
+
+    mutating func process(_ info: ProcessInfo) {
+        u32(info.id)
+        u32(info.pid)
+        strings(info.arguments)
+        string(info.directory)
+        string(info.user)
+        string(info.tag)
+        bool(info.terminal)
+        i64(info.startedUnixNanoseconds)
+        i64(info.outputEnd)
+        i64(info.outputStart)
+        u32(info.attached)
+        optional(info.exit) { $0.exit($1) }
+    }
+
+    mutating func file(_ info: FileInfo) {
+        blob(info.path)
+        u8(info.kind.rawValue)
+        i64(info.size)
+        u32(info.mode)
+        u32(info.uid)
+        u32(info.gid)
+        i64(info.modifiedUnixNanoseconds)
+        blob(info.target)
+    }
+}
+
+extension WireReader {
+    mutating func exit() throws(WireError) -> ProcessExit {
+        ProcessExit(
+            code: try i32(), signal: try u8(), timedOut: try bool(), endedUnixNanoseconds: try i64(),
+            userMicroseconds: try u64(), systemMicroseconds: try u64(), maximumResidentKiB: try u64())
+    }
+
+    mutating func process() throws(WireError) -> ProcessInfo {
+        ProcessInfo(
+            id: try u32(), pid: try u32(), arguments: try strings(), directory: try string(), user: try string(),
+            tag: try string(), terminal: try bool(), startedUnixNanoseconds: try i64(), outputEnd: try i64(),
+            outputStart: try i64(), attached: try u32(),
+            exit: try optional { (r: inout WireReader) throws(WireError) -> ProcessExit in try r.exit() })
+    }
+
+    mutating func file() throws(WireError) -> FileInfo {
+        let path = try blob()
+        guard let kind = FileInfo.Kind(rawValue: try u8()) else { throw .badMessage("unknown file kind") }
+        return FileInfo(
+            path: path, kind: kind, size: try i64(), mode: try u32(), uid: try u32(), gid: try u32(),
+            modifiedUnixNanoseconds: try i64(), target: try blob())
+    }
+}
