@@ -1,102 +1,72 @@
 # shellcheck shell=bash
-# Debian packages, installed only when missing. Sourced by the other scripts.
+# Debian packages, installed only when missing. Sourced after common.sh.
 
 # Waits for another apt or dpkg run instead of failing at once (seconds).
 readonly APT_LOCK_WAIT=300
-APT_UPDATED=${APT_UPDATED:-0}
+APT_UPDATED=0
 
 apt_quiet() {
   DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout="$APT_LOCK_WAIT" "$@"
 }
 
+# A source that cannot be reached must not stop the others: the installation itself tells what is missing.
 apt_update_once() {
   [ "$APT_UPDATED" = 1 ] && return 0
-  apt_quiet update
+  apt_quiet update || warn "apt-get update failed for a source; going on with what is known"
   APT_UPDATED=1
 }
 
-apt_is_installed() {
-  [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+# apt_missing PACKAGE...: prints those that are not installed, in one dpkg-query.
+apt_missing() {
+  local installed package
+  installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null | awk '$2 == "installed" {print $1}') || true
+  for package in "$@"; do
+    grep -qxF "$package" <<<"$installed" || printf '%s\n' "$package"
+  done
 }
 
-# apt_install PACKAGE... : installs those that are missing; does not touch the network when none is.
+# apt_install PACKAGE...: installs those that are missing; does not touch the network when none is.
 apt_install() {
-  local missing=() package
-  for package in "$@"; do
-    apt_is_installed "$package" || missing+=("$package")
-  done
+  local missing
+  mapfile -t missing < <(apt_missing "$@")
   [ ${#missing[@]} -eq 0 ] && return 0
-  echo "installing: ${missing[*]}"
+  [ "$(id -u)" = 0 ] || die "these Debian packages are missing: ${missing[*]}" "run as root: apt-get install ${missing[*]}"
+  say "installing: ${missing[*]}"
   apt_update_once
-  apt_quiet install -y --no-install-recommends "${missing[@]}" >/dev/null
+  apt_install_now "${missing[@]}" ||
+    die "apt-get could not install: ${missing[*]}" "its messages are above; is the mirror reachable?"
+}
+
+# apt_install_now [OPTION...] PACKAGE...: quiet unless it fails.
+apt_install_now() {
+  local output
+  output=$(apt_quiet install -y --no-install-recommends "$@" 2>&1) && return 0
+  printf '%s\n' "$output" >&2
+  return 1
 }
 
 debian_codename() {
   # shellcheck disable=SC1091
-  (. /etc/os-release && echo "${VERSION_CODENAME:?/etc/os-release names no VERSION_CODENAME}")
+  (. /etc/os-release && printf '%s\n' "${VERSION_CODENAME:?/etc/os-release names no VERSION_CODENAME}")
 }
 
-# Prints "URI<TAB>signed-by" of the apt source that serves SUITE, read from this machine's own configuration
-# (both the deb822 and the one-line format), so that a derived source uses the mirror that the machine already uses.
+# apt_source_of_suite SUITE [AS_SUITE]: a deb822 stanza with the mirror and key that this machine uses for SUITE.
 apt_source_of_suite() {
-  python3 - "$1" <<'PY'
-import glob, re, sys
-suite = sys.argv[1]
-def done(uri, key):
-    print(uri + "\t" + key)
-    sys.exit(0)
-for path in sorted(glob.glob("/etc/apt/sources.list.d/*.sources")):
-    for stanza in re.split(r"\n\s*\n", open(path, encoding="utf-8").read()):
-        fields, key = {}, None
-        for line in stanza.splitlines():
-            if line.startswith("#"):
-                continue
-            if line[:1] in " \t" and key:
-                fields[key] += " " + line.strip()
-            elif ":" in line:
-                key, value = line.split(":", 1)
-                key = key.strip().lower()
-                fields[key] = value.strip()
-        if fields.get("enabled", "yes").lower() in ("no", "false"):
-            continue
-        if "deb" in fields.get("types", "").split() and suite in fields.get("suites", "").split() \
-                and "main" in fields.get("components", "").split():
-            done(fields["uris"].split()[0], fields.get("signed-by", ""))
-for path in ["/etc/apt/sources.list"] + sorted(glob.glob("/etc/apt/sources.list.d/*.list")):
-    try:
-        lines = open(path, encoding="utf-8").read().splitlines()
-    except FileNotFoundError:
-        continue
-    for line in lines:
-        match = re.match(r"deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s+(.*)", line.strip())
-        if match and match.group(3) == suite and "main" in match.group(4).split():
-            signed = re.search(r"signed-by=(\S+)", match.group(1) or "")
-            done(match.group(2), signed.group(1) if signed else "")
-sys.exit(1)
-PY
+  python3 "$ROOT/scripts/lib/apt_sources.py" "$@"
 }
 
 # Adds the backports suite of this release from the mirror that the release itself comes from. Idempotent.
 apt_add_backports() {
-  local codename found uri key file=/etc/apt/sources.list.d/nightjar-backports.sources
+  local codename file=${APT_ETC:-/etc/apt}/sources.list.d/nightjar-backports.sources
   codename=$(debian_codename)
   if apt_source_of_suite "$codename-backports" >/dev/null; then
     return 0
   fi
-  found=$(apt_source_of_suite "$codename") || {
-    echo "error: no apt source for the suite '$codename' was found in /etc/apt; add one, then run this again" >&2
-    return 1
+  apt_source_of_suite "$codename" "$codename-backports" >"$file.new" || {
+    rm -f "$file.new"
+    die "no apt source for the suite '$codename' was found in /etc/apt" "add one, then run this again"
   }
-  uri=${found%%$'\t'*}
-  key=${found#*$'\t'}
-  {
-    echo "Types: deb"
-    echo "URIs: $uri"
-    echo "Suites: $codename-backports"
-    echo "Components: main"
-    [ -n "$key" ] && echo "Signed-By: $key"
-    true
-  } >"$file.new"
   mv "$file.new" "$file"
+  say "added the apt source $file"
   APT_UPDATED=0
 }
