@@ -1,0 +1,4 @@
+/// The server's data directory.
+public final class DataDirectory: Sendable {
+    init() {}
+}
