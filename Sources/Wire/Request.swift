@@ -101,6 +101,7 @@ public struct ProcessStart: Sendable, Hashable {
     /// Free text of the host's, returned in ``ProcessInfo``.
     public var tag = ""
     /// Whether the stream that starts it receives its output. A receiver that does not read makes the process wait.
+    /// If not, `message(.started)` is flagged `final`; its exit can be waited for (``Request/processWait(id:)``).
     public var attach = true
     /// Whether a detach (or the loss of the host) ends the process: SIGHUP to the group, SIGKILL 2 seconds later.
     public var killOnDetach = false

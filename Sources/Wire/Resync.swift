@@ -60,6 +60,17 @@ public struct FrameDecoder: Sendable {
     public mutating func push(_ bytes: some Sequence<UInt8>) -> [Event] {
         if state == .failed { return [] }
         buffer.append(contentsOf: bytes)
+        return events()
+    }
+
+    /// Adds bytes and returns what they completed.
+    public mutating func push(_ bytes: UnsafeRawBufferPointer) -> [Event] {
+        if state == .failed { return [] }
+        buffer.append(contentsOf: bytes)
+        return events()
+    }
+
+    private mutating func events() -> [Event] {
         var events: [Event] = []
         while let event = next() { events.append(event) }
         if start == buffer.count {
@@ -142,8 +153,9 @@ public struct FrameDecoder: Sendable {
         guard available >= total else { return .success(nil) }
         let bodyStart = start + Frame.headerSize
         guard readU32(at: bodyStart + length) == Frame.trailer(for: sequence) else {
-            // Drop the header alone: the marker may begin within what the header claimed as payload.
-            start += Frame.headerSize
+            // Drop all that the header claimed: an opening's zeros reach beyond it, so no marker is lost, and a
+            // marker within the payload of an unfinished frame (which the user may have chosen) is not taken for one.
+            start += total
             return .failure(.badFrame("trailer"))
         }
         let frame = Frame(

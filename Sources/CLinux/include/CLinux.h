@@ -1,1 +1,4 @@
+// The umbrella of this module: what Swift cannot say of Linux. Nothing in here decides anything.
 #pragma once
+#include "guest.h"
+#include "host.h"

@@ -1,0 +1,19 @@
+internal import Glibc
+
+/// A NULL-terminated array of C strings that lives as long as this object.
+final class CStrings {
+    let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+    private let count: Int
+
+    init(_ strings: [String]) {
+        count = strings.count
+        pointers = .allocate(capacity: count + 1)
+        pointers.initialize(repeating: nil, count: count + 1)
+        for (index, string) in strings.enumerated() { pointers[index] = strdup(string) }
+    }
+
+    deinit {
+        for index in 0..<count { free(pointers[index]) }
+        pointers.deallocate()
+    }
+}

@@ -1,0 +1,113 @@
+internal import CLinux
+internal import Glibc
+internal import Wire
+
+/// PID 1 of a sandbox: takes the host's requests and hands them to whoever does them.
+final class Guest: Channel.Delegate {
+    /// Of the init binary, told in ``Wire/Hello``.
+    static let version = "0.1.0"
+    static let orphanGraceMilliseconds: UInt32 = 5000
+
+    let loop: EventLoop
+    let channel: Channel
+    let pool: WorkerPool
+    let accounts = Accounts()
+    let processes: Processes
+    let log: Log
+    private let boot: UInt64
+    private let started = EventLoop.now()
+    private var shutdown: Shutdown?
+
+    init?(log: Log, openFiles: rlimit) {
+        guard let loop = EventLoop(), let pool = WorkerPool(loop: loop) else { return nil }
+        self.loop = loop
+        self.pool = pool
+        self.log = log
+        channel = Channel(loop: loop, log: log, input: 0, output: 1)
+        processes = Processes(loop: loop, channel: channel, accounts: accounts, openFiles: openFiles)
+        boot = UInt64.random(in: .min ... .max)
+        channel.delegate = self
+    }
+
+    /// Serves until the shutdown is complete.
+    func run(signals: Int32) -> Never {
+        guard loop.add(signals, .read, { [unowned self] _ in take(signals) }) != nil else {
+            log.line("cannot watch for signals")
+            exit(70)
+        }
+        channel.start()
+        while true {
+            channel.flush()
+            loop.turn()
+        }
+    }
+
+    private func take(_ signals: Int32) {
+        var info = signalfd_siginfo()
+        while read(signals, &info, MemoryLayout<signalfd_siginfo>.size) > 0 {
+            if Int32(info.ssi_signo) != SIGCHLD { stop(graceMilliseconds: Guest.orphanGraceMilliseconds) }
+        }
+        processes.reap()
+        shutdown?.childrenChanged()
+    }
+
+    private func stop(graceMilliseconds: UInt32) {
+        guard shutdown == nil else { return }
+        processes.stop()
+        let shutdown = Shutdown(loop: loop, channel: channel)
+        self.shutdown = shutdown
+        shutdown.begin(graceMilliseconds: graceMilliseconds)
+    }
+
+    // MARK: Channel
+
+    func sessionBegan() -> Hello {
+        processes.sessionLost()
+        return Hello(
+            oldestGeneration: Hello.generation, newestGeneration: Hello.generation, version: Guest.version, boot: boot)
+    }
+
+    func hostIsGone() {
+        processes.sessionLost()
+        stop(graceMilliseconds: Guest.orphanGraceMilliseconds)
+    }
+
+    func opened(_ request: Request, on stream: Stream) {
+        do throws(WireStatus) {
+            try handle(request, on: stream)
+        } catch {
+            channel.close(stream, error)
+        }
+    }
+
+    private func handle(_ request: Request, on stream: Stream) throws(WireStatus) {
+        switch request {
+        case .processStart(let start): try processes.start(start, on: stream)
+        case .processAttach(let attach): try processes.attach(attach, on: stream)
+        case .processWait(let id): try processes.wait(id, on: stream)
+        case .processSignal(let id, let signal, let group):
+            try processes.signal(id, signal, group: group)
+            ok(stream)
+        case .processResize(let id, let columns, let rows):
+            try processes.resize(id, columns: columns, rows: rows)
+            ok(stream)
+        case .processList: channel.send(processes.list(), on: stream, final: true)
+        case .setClock(let nanoseconds):
+            try SystemControl.setClock(nanoseconds)
+            ok(stream)
+        case .addEntropy(let bytes):
+            try SystemControl.addEntropy(bytes)
+            ok(stream)
+        case .setHostname(let name):
+            try SystemControl.setHostname(name)
+            ok(stream)
+        case .shutdown(let grace):
+            ok(stream)
+            stop(graceMilliseconds: grace)
+        default:
+            throw WireStatus(.unsupported, "This request is not the host's to make")
+        }
+    }
+
+    func ok(_ stream: Stream) { channel.send(.ok, on: stream, final: true) }
+}
