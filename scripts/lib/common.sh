@@ -51,11 +51,10 @@ stage() {
 }
 STAGES=()
 
-# content_hash PATH...: one hash over the names, modes and contents of all files below the paths (relative to ROOT).
+# content_hash PATH...: one hash over the names and contents of all files below the paths (relative to ROOT).
 content_hash() {
   (
     cd "$ROOT"
-    find "$@" -type f ! -name '*.pyc' -printf '%m %p\n' | sort
     find "$@" -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum
   ) | sha256sum | cut -c1-16
 }
