@@ -39,15 +39,21 @@ seconds_since() {
   printf '%d.%d' "$((ms / 1000))" "$((ms % 1000 / 100))"
 }
 
-# stage NAME COMMAND...: runs a stage of a longer job, and says how long it took.
+# stage NAME COMMAND...: runs a stage of a longer job, and says how long it took. The command runs without errexit if it
+# is a function: it must return its failures itself.
 stage() {
   local name=$1 started
   shift
   started=$(now_ms)
   printf '==> %s\n' "$name"
-  "$@" || die "stage '$name' failed after $(seconds_since "$started") s"
-  printf '<== %s: %s s\n' "$name" "$(seconds_since "$started")"
-  STAGES+=("$(printf '%-28s %8s s' "$name" "$(seconds_since "$started")")")
+  if "$@"; then
+    printf '<== %s: %s s\n' "$name" "$(seconds_since "$started")"
+    STAGES+=("$(printf '%-24s %8s s' "$name" "$(seconds_since "$started")")")
+  else
+    printf '<== %s: FAILED after %s s\n' "$name" "$(seconds_since "$started")" >&2
+    STAGES+=("$(printf '%-24s %8s s  FAILED' "$name" "$(seconds_since "$started")")")
+    return 1
+  fi
 }
 STAGES=()
 
