@@ -131,7 +131,7 @@ int32_t nj_resize_terminal(int32_t master, uint16_t columns, uint16_t rows) {
     return ioctl(master, TIOCSWINSZ, &size) < 0 ? errno : 0;
 }
 
-int32_t nj_pipe(int32_t ends[2]) { return pipe2(ends, O_CLOEXEC); }
+int32_t nj_guest_pipe(int32_t ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 int32_t nj_bytes_readable(int32_t descriptor) {
     int count = 0;

@@ -105,6 +105,7 @@ final class Guest: Channel.Delegate {
             ok(stream)
             stop(graceMilliseconds: grace)
         default:
+            if try handleFile(request, on: stream) { return }
             throw WireStatus(.unsupported, "This request is not the host's to make")
         }
     }

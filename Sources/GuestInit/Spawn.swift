@@ -215,7 +215,7 @@ struct Descriptors {
 
     private static func pipe(_ opened: inout [Int32]) throws(WireStatus) -> (read: Int32, write: Int32) {
         var ends: [Int32] = [-1, -1]
-        guard nj_pipe(&ends) == 0 else { throw SystemError.status(errno, "A pipe cannot be made") }
+        guard nj_guest_pipe(&ends) == 0 else { throw SystemError.status(errno, "A pipe cannot be made") }
         opened += ends
         return (ends[0], ends[1])
     }

@@ -60,7 +60,7 @@ int32_t nj_open_terminal(uint16_t columns, uint16_t rows, int32_t *master, int32
 /// Returns 0 or an errno.
 int32_t nj_resize_terminal(int32_t master, uint16_t columns, uint16_t rows);
 /// A pipe, both ends close-on-exec. Returns 0, or -1 and errno.
-int32_t nj_pipe(int32_t ends[2]);
+int32_t nj_guest_pipe(int32_t ends[2]);
 /// Bytes that a read would find; -1 if the descriptor does not tell.
 int32_t nj_bytes_readable(int32_t descriptor);
 /// Brings the interface `lo` up; failure does not matter.
