@@ -1,4 +1,159 @@
-/// The server's data directory.
+internal import Glibc
+public import SandboxModel
+internal import Synchronization
+
+/// The server's data directory: what is where, and who may use it.
+///
+/// ```
+/// lock                       held by the one server that uses the directory
+/// nightjar.sqlite, api-key   the store's and the API's
+/// templates/NAME/current     → versions/HASH/{template.json,rootfs/}
+/// guest/HASH/.nightjar/init  layer with the init binary, named by its content, never modified
+/// sandboxes/ID/upper, work   writable layer of a sandbox
+/// sandboxes/ID/checkpoint/   its memory while it sleeps, with manifest.json
+/// trash/                     what is being removed
+/// ```
+/// Directories that lead to a sandbox's files have mode 0700. All functions run their file work on threads of their
+/// own. Functions for one sandbox are called one at a time (the runtime's state machine sees to it).
+///
+/// ### Errors
+/// Every function throws ``SandboxError``: `no_space` if the device is full, `store_failed` otherwise.
 public final class DataDirectory: Sendable {
-    init() {}
+    /// Absolute, without a slash at the end.
+    public let path: String
+    private let lock: Int32
+    private let sweeping = Mutex(false)
+
+    /// Opens the directory, making what is missing, and locks it against every other server.
+    ///
+    /// - Throws: ``SandboxError`` with `unavailable` if another server uses it.
+    public init(path: String) throws {
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        guard path.hasPrefix("/"), path != "/" else {
+            throw SandboxError(.invalidPath, "The data directory must be an absolute path.")
+        }
+        self.path = path
+        try Files.makeDirectories(path, mode: 0o700)
+        let file = try OpenFile(path + "/lock", O_RDWR | O_CREAT)
+        guard flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            throw SandboxError(
+                .unavailable, "Another server uses the data directory \(path).",
+                hint: "stop it, or give this one another --data-directory")
+        }
+        lock = file.release()
+        for name in ["sandboxes", "templates", "guest", "trash"] {
+            try Files.makeDirectory("\(path)/\(name)", mode: 0o700)
+        }
+    }
+
+    deinit { close(lock) }
+
+    public var databasePath: String { path + "/nightjar.sqlite" }
+    public var apiKeyPath: String { path + "/api-key" }
+    public var templatesPath: String { path + "/templates" }
+
+    /// The places of one sandbox.
+    public func paths(of id: SandboxID) -> SandboxPaths { SandboxPaths(root: "\(path)/sandboxes/\(id)") }
+
+    /// Bytes that may still be written.
+    public func freeSpace() async throws -> Int64 {
+        let path = path
+        return try await blocking { try Files.freeSpace(path) }
+    }
+
+    /// Makes the directories of a new sandbox, and their entries durable if the sandbox is.
+    public func createSandbox(_ id: SandboxID, durable: Bool) async throws {
+        let paths = paths(of: id)
+        let parent = path + "/sandboxes"
+        try await blocking {
+            try Files.makeDirectory(paths.root, mode: 0o700)
+            try Files.makeDirectory(paths.upper, mode: 0o755)
+            try Files.makeDirectory(paths.work, mode: 0o700)
+            if durable {
+                try Files.sync(paths.root, directory: true)
+                try Files.sync(parent, directory: true)
+            }
+        }
+    }
+
+    public func hasSandbox(_ id: SandboxID) async throws -> Bool {
+        let upper = paths(of: id).upper
+        return try await blocking { Files.exists(upper) }
+    }
+
+    /// Sandboxes that have a directory here.
+    public func sandboxIDs() async throws -> Set<SandboxID> {
+        let parent = path + "/sandboxes"
+        return try await blocking { Set(try Files.entries(parent).compactMap { SandboxID($0) }) }
+    }
+
+    /// Makes the writable layer fit to be mounted again, whoever used it before.
+    ///
+    /// overlayfs refuses a layer that was mounted `volatile` before, because it cannot know whether the host crashed in
+    /// between. The runtime knows: it lets a layer be mounted again only if the host did not crash, or the layer was
+    /// synced (``syncFiles(of:)``).
+    ///
+    /// - Parameter fresh: Whether the processes start afresh. Then what the guest put over the init is removed, so that
+    ///   it cannot replace it; a restored guest has those files open and keeps them.
+    public func prepareRoot(of id: SandboxID, fresh: Bool) async throws {
+        let paths = paths(of: id)
+        try await blocking {
+            try Files.makeDirectory(paths.work, mode: 0o700)
+            try Tree.remove(paths.work + "/work/incompat")
+            if fresh { try Tree.remove(paths.upper + "/.nightjar") }
+        }
+    }
+
+    /// Makes all files of the writable layer durable.
+    public func syncFiles(of id: SandboxID) async throws {
+        let upper = paths(of: id).upper
+        try await blocking { try Files.syncFileSystem(of: upper) }
+    }
+
+    /// Bytes that the writable layer occupies.
+    public func diskUsage(of id: SandboxID) async throws -> Int64 {
+        let upper = paths(of: id).upper
+        return try await blocking { Tree.allocatedBytes(upper) }
+    }
+
+    /// Takes everything of a sandbox out of its place at once; ``sweepTrash()`` removes it. Nothing happens if there is
+    /// nothing.
+    public func trashSandbox(_ id: SandboxID) async throws {
+        let root = paths(of: id).root
+        try await blocking { [self] in try moveToTrash(root) }
+    }
+
+    /// Removes what lies in the trash. Calls while one is under way return at once; what they put there is removed too.
+    public func sweepTrash() async throws {
+        let mine = sweeping.withLock { busy in
+            defer { busy = true }
+            return !busy
+        }
+        guard mine else { return }
+        defer { sweeping.withLock { $0 = false } }
+        let trash = path + "/trash"
+        try await blocking {
+            while true {
+                let names = try Files.entries(trash)
+                if names.isEmpty { return }
+                for name in names { try Tree.remove("\(trash)/\(name)") }
+            }
+        }
+    }
+
+    func moveToTrash(_ victim: String) throws {
+        guard Files.exists(victim) else { return }
+        try Files.rename(victim, to: "\(path)/trash/\(randomToken(20))")
+    }
+}
+
+/// Where the parts of one sandbox are.
+public struct SandboxPaths: Sendable, Hashable {
+    public let root: String
+    public var upper: String { root + "/upper" }
+    public var work: String { root + "/work" }
+    public var checkpoint: String { root + "/checkpoint" }
+    /// A checkpoint that is being written.
+    public var newCheckpoint: String { root + "/checkpoint.new" }
 }

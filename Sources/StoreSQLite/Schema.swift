@@ -1,0 +1,75 @@
+internal import GRDB
+internal import SandboxModel
+
+/// The database's schema. A migration, once released, never changes; a new one is added.
+enum Schema {
+    static func bringUpToDate(_ pool: DatabasePool) throws {
+        let migrator = migrator()
+        if try pool.read(migrator.hasBeenSuperseded) {
+            throw SandboxError(
+                .storeFailed, "The database was written by a newer version of Nightjar.",
+                hint: "run that version, or one that is newer still")
+        }
+        try migrator.migrate(pool)
+    }
+
+    static func migrator() -> DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1 sandboxes, events, idempotency") { db in
+            try db.execute(sql: first)
+        }
+        return migrator
+    }
+
+    /// Times are nanoseconds since 1970.
+    private static let first = """
+        CREATE TABLE sandboxes (
+            id TEXT NOT NULL PRIMARY KEY,
+            name TEXT UNIQUE,
+            created_at INTEGER NOT NULL,
+            spec TEXT NOT NULL,
+            template_version TEXT NOT NULL,
+            isolation TEXT NOT NULL,
+            init_layer TEXT NOT NULL,
+            state TEXT NOT NULL,
+            changed_at INTEGER NOT NULL,
+            last_active_at INTEGER NOT NULL,
+            execution TEXT,
+            boot TEXT NOT NULL,
+            checkpoint_current INTEGER,
+            checkpoint_bytes INTEGER,
+            checkpoint_generation INTEGER NOT NULL,
+            wakes INTEGER NOT NULL,
+            deleting INTEGER NOT NULL,
+            problem_code TEXT,
+            problem_message TEXT,
+            problem_at INTEGER
+        ) STRICT;
+        CREATE INDEX sandboxes_by_age ON sandboxes (created_at, id);
+        CREATE INDEX sandboxes_by_state ON sandboxes (state, created_at, id);
+        CREATE TABLE labels (
+            sandbox TEXT NOT NULL REFERENCES sandboxes (id) ON DELETE CASCADE,
+            key TEXT NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (sandbox, key)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX labels_by_value ON labels (key, value, sandbox);
+        CREATE TABLE idempotency (
+            key TEXT NOT NULL PRIMARY KEY,
+            fingerprint TEXT NOT NULL,
+            sandbox TEXT NOT NULL REFERENCES sandboxes (id) ON DELETE CASCADE,
+            created_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX idempotency_by_age ON idempotency (created_at);
+        CREATE INDEX idempotency_by_sandbox ON idempotency (sandbox);
+        CREATE TABLE events (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            at INTEGER NOT NULL,
+            sandbox TEXT NOT NULL,
+            name TEXT,
+            type TEXT NOT NULL,
+            detail TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX events_by_sandbox ON events (sandbox, sequence);
+        """
+}
