@@ -1,0 +1,94 @@
+internal import CLinux
+internal import Glibc
+internal import SandboxModel
+
+/// A connected Unix stream socket whose waits are asynchronous and have a deadline.
+public final class UnixSocket: Sendable {
+    private let descriptor: FileDescriptor
+    private let reactor: Reactor
+
+    /// Takes a connected socket, which becomes non-blocking.
+    public init(_ descriptor: FileDescriptor, reactor: Reactor = .shared) throws(SystemError) {
+        try descriptor.setNonblocking(true)
+        self.descriptor = descriptor
+        self.reactor = reactor
+    }
+
+    /// Connects to a listening socket.
+    ///
+    /// - Parameter path: At most 107 bytes.
+    public static func connect(_ path: String) throws(SystemError) -> UnixSocket {
+        let socket = nj_unix_socket(path, 0)
+        guard socket >= 0 else { throw SystemError(-socket, "connect", path) }
+        return try UnixSocket(FileDescriptor(owning: socket))
+    }
+
+    /// Listens on a path that does not exist yet; only this user can connect (mode 0600). Non-blocking.
+    public static func listen(_ path: String, backlog: Int32 = 64) throws(SystemError) -> FileDescriptor {
+        let socket = nj_unix_socket(path, max(1, backlog))
+        guard socket >= 0 else { throw SystemError(-socket, "listen", path) }
+        return FileDescriptor(owning: socket)
+    }
+
+    /// Takes the next connection of a listening socket, refusing other users than root and this process's own.
+    public static func accept(
+        _ listener: FileDescriptor, until deadline: ContinuousClock.Instant? = nil, reactor: Reactor = .shared
+    ) async throws -> UnixSocket {
+        while true {
+            let socket = nj_accept(listener.raw)
+            if socket == -EAGAIN {
+                try await reactor.wait(for: listener.raw, until: deadline)
+                continue
+            }
+            guard socket >= 0 else { throw SystemError(-socket, "accept") }
+            let descriptor = FileDescriptor(owning: socket)
+            let user = nj_peer_user(socket)
+            if user == 0 || user == Int64(geteuid()) { return try UnixSocket(descriptor, reactor: reactor) }
+        }
+    }
+
+    public func close() { descriptor.close() }
+
+    /// Sends all bytes, the descriptors with the first. They stay the caller's.
+    ///
+    /// - Throws: ``SandboxError`` with `deadline_exceeded` or `cancelled`, or a ``SystemError``.
+    public func send(
+        _ bytes: [UInt8], descriptors: [Int32] = [], until deadline: ContinuousClock.Instant? = nil
+    ) async throws {
+        var rest = bytes[...]
+        var attached = descriptors
+        while !rest.isEmpty {
+            let sent = rest.withUnsafeBytes {
+                nj_send_descriptors(descriptor.raw, $0.baseAddress, $0.count, attached, attached.count)
+            }
+            if sent == -Int64(EAGAIN) {
+                try await reactor.wait(for: descriptor.raw, .writable, until: deadline)
+                continue
+            }
+            guard sent > 0 else { throw SystemError(Int32(-sent), "send") }
+            attached = []
+            rest = rest.dropFirst(Int(sent))
+        }
+    }
+
+    /// Receives what comes next; no bytes mean that the other side has closed.
+    ///
+    /// - Throws: ``SandboxError`` with `deadline_exceeded` or `cancelled`, or a ``SystemError``.
+    public func receive(
+        limit: Int = 64 * 1024, until deadline: ContinuousClock.Instant? = nil
+    ) async throws -> (bytes: [UInt8], descriptors: [FileDescriptor]) {
+        while true {
+            var descriptors = [Int32](repeating: -1, count: 16)
+            var count = descriptors.count
+            var received: Int64 = 0
+            let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, filled in
+                received = nj_receive_descriptors(
+                    descriptor.raw, buffer.baseAddress, buffer.count, &descriptors, &count)
+                filled = max(0, Int(received))
+            }
+            if received >= 0 { return (bytes, descriptors.prefix(count).map { FileDescriptor(owning: $0) }) }
+            guard received == -Int64(EAGAIN) else { throw SystemError(Int32(-received), "receive") }
+            try await reactor.wait(for: descriptor.raw, until: deadline)
+        }
+    }
+}

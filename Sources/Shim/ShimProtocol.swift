@@ -1,0 +1,81 @@
+/// What a shim and the server say to each other over `<slot>/shim.sock`.
+///
+/// A message is a length (`UInt32`, little-endian, of what follows), an operation and a payload; an answer carries the
+/// operation of its request, a status (0: done, 1: the payload is an error text) and a payload. One request at a time
+/// per connection, several connections at once.
+public enum ShimOperation: UInt8, Sendable {
+    /// Answered by lines `key value`: `sandbox`, `gofer` (pids), `state` (`created`, `attached` or `ended`), and, when
+    /// ended, `code`.
+    case info = 1
+    /// Answered with a duplicate of the host's end of the guest channel attached.
+    case channel = 2
+    /// Payload: ``ShimRoot``. Puts the overlay at the root of the sandbox, which must not have been started yet.
+    case attachRoot = 3
+    /// Ends and removes everything of the slot, answers, and the shim exits.
+    case kill = 4
+    /// Answered when the sandbox has ended (at once if it has), by the exit code as text; empty: unknown.
+    case watch = 5
+}
+
+/// Framing, the same in both directions.
+public enum ShimMessage {
+    /// Bytes of a message without its length, at most.
+    public static let maximum = 64 * 1024
+
+    /// A request, ready to be sent.
+    public static func request(_ operation: ShimOperation, _ payload: [UInt8] = []) -> [UInt8] {
+        frame([operation.rawValue] + payload)
+    }
+
+    static func answer(_ operation: ShimOperation, failed: Bool = false, _ payload: [UInt8] = []) -> [UInt8] {
+        frame([operation.rawValue, failed ? 1 : 0] + payload)
+    }
+
+    private static func frame(_ body: [UInt8]) -> [UInt8] {
+        let length = UInt32(body.count)
+        return [UInt8(length & 0xFF), UInt8(length >> 8 & 0xFF), UInt8(length >> 16 & 0xFF), UInt8(length >> 24)] + body
+    }
+
+    /// Takes the first whole message's body off the buffer.
+    ///
+    /// - Returns: `nil` if it is not whole yet, or an empty array if what came cannot be a message.
+    public static func next(_ buffer: inout [UInt8]) -> [UInt8]? {
+        guard buffer.count >= 4 else { return nil }
+        let length = (0..<4).reduce(0) { $0 | Int(buffer[$1]) << (8 * $1) }
+        guard (1...maximum).contains(length) else { return [] }
+        guard buffer.count >= 4 + length else { return nil }
+        let body = Array(buffer[4..<(4 + length)])
+        buffer.removeSubrange(0..<(4 + length))
+        return body
+    }
+}
+
+/// The layers of a sandbox's root, as they travel.
+public struct ShimRoot: Sendable, Hashable {
+    /// Topmost first.
+    public var lower: [String]
+    public var upper: String
+    public var work: String
+    public var volatile: Bool
+
+    public init(lower: [String], upper: String, work: String, volatile: Bool) {
+        self.lower = lower
+        self.upper = upper
+        self.work = work
+        self.volatile = volatile
+    }
+
+    /// A flag and then the paths, each ended by NUL, which no path contains.
+    public var encoded: [UInt8] {
+        [volatile ? 1 : 0] + ([upper, work] + lower).flatMap { Array($0.utf8) + [0] }
+    }
+
+    /// `nil` if the bytes are not what ``encoded`` makes.
+    public init?(_ bytes: some BidirectionalCollection<UInt8>) {
+        guard let flag = bytes.first, flag <= 1, bytes.last == 0 else { return nil }
+        let paths = bytes.dropFirst().dropLast().split(separator: 0, omittingEmptySubsequences: false)
+            .map { String(decoding: $0, as: UTF8.self) }
+        guard (3...10).contains(paths.count), paths.allSatisfy({ $0.utf8.first == 0x2F }) else { return nil }
+        self.init(lower: Array(paths[2...]), upper: paths[0], work: paths[1], volatile: flag == 1)
+    }
+}

@@ -1,0 +1,202 @@
+internal import CLinux
+internal import Glibc
+
+/// The shim's loop: signals, the guest's standard error, and the server's requests.
+struct ShimServer {
+    private struct Client {
+        var buffer: [UInt8] = []
+        var watches = false
+    }
+
+    /// How long a slot that no sandbox was put on waits for a server to come back.
+    private static let patience: Int = 60_000
+    private static let maximumClients = 16
+
+    private var slot: Slot
+    private let signals: Int32
+    private var listener: Int32 = -1
+    private var clients: [Int32: Client] = [:]
+    /// Since when nobody is connected to an unused slot.
+    private var deserted: Int?
+
+    init(slot: Slot, signals: Int32) {
+        self.slot = slot
+        self.signals = signals
+    }
+
+    /// Returns the exit code of the process.
+    mutating func run() -> Int32 {
+        guard let failure = create() else { return serve() }
+        Shim.announce("error \(failure.split(whereSeparator: \.isNewline).joined(separator: " "))")
+        _ = dismantle()
+        return 1
+    }
+
+    /// Returns what failed.
+    private mutating func create() -> String? {
+        let error = slot.begin()
+        if error != 0 { return "cannot start \(slot.arguments.command[0]): \(String(cString: strerror(error)))" }
+        let deadline = now() + 20_000
+        while slot.creatorStatus == nil {
+            guard now() < deadline else { return "creating the sandbox took more than 20 s" }
+            wait([signals, slot.errors], until: deadline)
+            slot.drainErrors()
+            discardSignals()
+            _ = slot.reap()
+        }
+        slot.drainErrors()
+        guard slot.creatorStatus == 0 else {
+            return "creating the sandbox failed: \(String(decoding: slot.errorTail, as: UTF8.self))"
+        }
+        guard slot.identify() else { return "the sandbox's processes are not there" }
+        listener = nj_unix_socket(slot.arguments.slot + "/shim.sock", 16)
+        return listener < 0 ? "cannot listen: \(String(cString: strerror(-listener)))" : nil
+    }
+
+    private mutating func serve() -> Int32 {
+        Shim.announce("ready \(slot.sandbox) \(slot.gofer)")
+        while true {
+            updateDesertion()
+            wait([signals, slot.errors, listener] + clients.keys, until: deserted.map { $0 + Self.patience })
+            if let deserted, now() >= deserted + Self.patience {
+                _ = dismantle()
+                return 0
+            }
+            slot.drainErrors()
+            discardSignals()
+            if slot.reap() { tellWatchers() }
+            accept()
+            for client in clients.keys where read(client) {
+                // Told to end: the answer is the last thing that happens.
+                let done = dismantle()
+                send(client, ShimMessage.answer(.kill, failed: !done))
+                return 0
+            }
+        }
+    }
+
+    private mutating func updateDesertion() {
+        let isDeserted = clients.isEmpty && slot.state == .created
+        deserted = isDeserted ? deserted ?? now() : nil
+    }
+
+    // MARK: Connections
+
+    private mutating func accept() {
+        let descriptor = nj_accept(listener)
+        guard descriptor >= 0 else { return }
+        let user = nj_peer_user(descriptor)
+        guard user == 0 || user == Int64(geteuid()), clients.count < Self.maximumClients else {
+            close(descriptor)
+            return
+        }
+        clients[descriptor] = Client()
+    }
+
+    /// Reads and answers what came on a connection.
+    ///
+    /// - Returns: Whether it asked for the end.
+    private mutating func read(_ descriptor: Int32) -> Bool {
+        guard let bytes = readSome(descriptor, 4096) else {
+            if errno != EAGAIN { drop(descriptor) }
+            return false
+        }
+        guard !bytes.isEmpty, var buffer = clients[descriptor]?.buffer else {
+            drop(descriptor)
+            return false
+        }
+        buffer += bytes
+        while let body = ShimMessage.next(&buffer) {
+            guard let first = body.first, let operation = ShimOperation(rawValue: first) else {
+                drop(descriptor)
+                return false
+            }
+            if operation == .kill { return true }
+            answer(operation, body.dropFirst(), to: descriptor)
+        }
+        clients[descriptor]?.buffer = buffer
+        return false
+    }
+
+    private mutating func answer(_ operation: ShimOperation, _ payload: ArraySlice<UInt8>, to client: Int32) {
+        switch operation {
+        case .info:
+            var text = "sandbox \(slot.sandbox)\ngofer \(slot.gofer)\nstate \(slot.state.rawValue)\n"
+            if let code = slot.exitCode { text += "code \(code)\n" }
+            send(client, ShimMessage.answer(.info, Array(text.utf8)))
+        case .channel:
+            send(client, ShimMessage.answer(.channel), descriptor: slot.channel)
+        case .attachRoot:
+            let failure = ShimRoot(payload).map { slot.attach($0) } ?? "the request is malformed"
+            send(client, ShimMessage.answer(.attachRoot, failed: failure != nil, Array((failure ?? "").utf8)))
+        case .watch:
+            if slot.state == .ended {
+                send(client, ending)
+            } else {
+                clients[client]?.watches = true
+            }
+        case .kill: break
+        }
+    }
+
+    private var ending: [UInt8] {
+        ShimMessage.answer(.watch, Array((slot.exitCode.map(String.init) ?? "").utf8))
+    }
+
+    private mutating func tellWatchers() {
+        for (descriptor, client) in clients where client.watches { send(descriptor, ending) }
+    }
+
+    /// Answers are far smaller than a socket's buffer: what does not fit goes to a peer that does not read.
+    private mutating func send(_ client: Int32, _ bytes: [UInt8], descriptor: Int32? = nil) {
+        let descriptors = descriptor.map { [$0] } ?? []
+        let sent = nj_send_descriptors(client, bytes, bytes.count, descriptors, descriptors.count)
+        if sent != Int64(bytes.count) { drop(client) }
+    }
+
+    private mutating func drop(_ client: Int32) {
+        guard clients.removeValue(forKey: client) != nil else { return }
+        close(client)
+    }
+
+    // MARK: The end
+
+    /// Kills and removes everything of the slot, in at most five seconds.
+    ///
+    /// - Returns: Whether everything is gone.
+    private mutating func dismantle() -> Bool {
+        let deadline = now() + 5000
+        slot.killAll()
+        while slot.hasChildren, now() < deadline {
+            wait([signals], until: min(deadline, now() + 500))
+            discardSignals()
+            _ = slot.reap()
+            // A child may have been forked while its parent was being killed; it is ours now.
+            slot.killAll()
+        }
+        while !slot.remove(), now() < deadline {
+            slot.killAll()
+            usleep(2000)
+            _ = slot.reap()
+        }
+        return now() < deadline
+    }
+
+    // MARK: Waiting
+
+    private func now() -> Int {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+    }
+
+    private func wait(_ descriptors: [Int32], until deadline: Int?) {
+        var polls = descriptors.filter { $0 >= 0 }.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        let timeout = deadline.map { Int32(clamping: max(0, $0 - now())) } ?? -1
+        poll(&polls, nfds_t(polls.count), timeout)
+    }
+
+    private func discardSignals() {
+        while let bytes = readSome(signals, 1024), !bytes.isEmpty {}
+    }
+}
