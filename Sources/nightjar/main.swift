@@ -1,1 +1,3 @@
-print("x")
+internal import CLI
+
+await NightjarCommand.runToExit()

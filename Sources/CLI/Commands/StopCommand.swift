@@ -1,0 +1,20 @@
+internal import ArgumentParser
+internal import Client
+internal import SandboxModel
+
+struct StopCommand: AsyncParsableCommand, FormattedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stop",
+        abstract: "End the processes of sandboxes; the files stay.",
+        discussion: "  nightjar stop work")
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: "Ids or names.") var sandboxes: [String]
+
+    func run() async throws {
+        try await connection.withClient { client in
+            try await StateChange.apply(sandboxes, output.format) { try await client.stop($0) }
+        }
+    }
+}

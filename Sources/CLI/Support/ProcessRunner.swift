@@ -1,0 +1,51 @@
+internal import ArgumentParser
+internal import Client
+internal import SandboxModel
+
+/// Starts a foreground process and stays with it to its end: what `run` and `exec` do.
+struct ProcessRunner: Sendable {
+    let client: NightjarClient
+    let sandbox: String
+    let options: ProcessOptions
+    let monitor: SignalMonitor
+
+    init(client: NightjarClient, sandbox: String, options: ProcessOptions, monitor: SignalMonitor) {
+        self.client = client
+        self.sandbox = sandbox
+        self.options = options
+        self.monitor = monitor
+    }
+
+    func run(_ words: [String]) async throws -> ProcessSession.End {
+        let passesInput = options.interactive || !TerminalMode.standardInputIsTerminal
+        var request = options.request(words)
+        // Enough for what a fast process writes before we are attached; from then on it waits for its reader.
+        request.retainedOutput = 16 << 20
+        if options.terminal {
+            request.terminal = TerminalMode.size()
+        } else {
+            request.openStdin = passesInput
+        }
+        let process = try await client.start(sandbox, request)
+        return try await ProcessSession(
+            client: client, sandbox: sandbox, process: process.id, passesInput: passesInput,
+            hasTerminal: options.terminal, monitor: monitor
+        ).run()
+    }
+
+    /// The exit code that a session ends with.
+    static func exit(for end: ProcessSession.End) -> ExitCode {
+        switch end {
+        case .exited(let exit):
+            if exit.timedOut { ErrorReport.write("error: the command was ended because its time was up") }
+            return ExitCode(exit.code)
+        case .detached: return .success
+        case .abandoned(let signal): return ExitCode(128 + signal)
+        }
+    }
+}
+
+/// Runs `body` to its end even if the calling task is cancelled.
+func withoutCancellation(_ body: @escaping @Sendable () async throws -> Void) async throws {
+    try await Task.detached { try await body() }.value
+}

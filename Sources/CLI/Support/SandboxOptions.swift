@@ -1,0 +1,56 @@
+internal import ArgumentParser
+internal import SandboxModel
+
+/// Reads a value of an enumeration by its name.
+@Sendable
+func choice<Value: RawRepresentable & CaseIterable>(_ text: String) throws -> Value where Value.RawValue == String {
+    guard let value = Value(rawValue: text) else {
+        throw ValidationError("'\(text)' is none of \(Value.allCases.map(\.rawValue).joined(separator: ", ")).")
+    }
+    return value
+}
+
+/// Options of a sandbox that is created.
+struct SandboxOptions: ParsableArguments {
+    @Option(help: "The template that it starts from.")
+    var template = "base"
+
+    @Option(help: "A name makes it durable: it is kept until it is deleted.")
+    var name: String?
+
+    @Option(name: [.customShort("l"), .long], help: "KEY=VALUE label; may be repeated.")
+    var label: [KeyValue] = []
+
+    @Option(help: "Seconds without activity until --on-idle happens.")
+    var idleTimeout: Double?
+
+    @Option(help: "What happens when it is idle: standby, stop, delete or none.", transform: choice)
+    var onIdle: IdleAction?
+
+    @Option(help: "Seconds after which it ends, whatever it does.")
+    var maxAge: Double?
+
+    @Flag(help: "Do not wake it when somebody calls it.")
+    var noAutoResume = false
+
+    @Option(help: "Upper bound of its memory in MiB.")
+    var memory: Int?
+
+    @Option(help: "Upper bound of its CPU use in cores.")
+    var cpus: Double?
+
+    @Option(help: "Upper bound of its processes and threads.")
+    var pids: Int?
+
+    func spec() -> SandboxSpec {
+        var spec = SandboxSpec(name: name, template: template, labels: KeyValue.dictionary(label))
+        spec.lifecycle.idleTimeout = idleTimeout ?? spec.lifecycle.idleTimeout
+        spec.lifecycle.onIdle = onIdle ?? spec.lifecycle.onIdle
+        spec.lifecycle.maxAge = maxAge
+        spec.lifecycle.autoResume = !noAutoResume
+        spec.limits.memoryMiB = memory ?? spec.limits.memoryMiB
+        spec.limits.cpus = cpus ?? spec.limits.cpus
+        spec.limits.pids = pids ?? spec.limits.pids
+        return spec
+    }
+}
