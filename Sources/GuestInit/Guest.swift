@@ -13,6 +13,7 @@ final class Guest: Channel.Delegate {
     let pool: WorkerPool
     let accounts = Accounts()
     let processes: Processes
+    let services: HostServices
     let log: Log
     private let boot: UInt64
     private let started = EventLoop.now()
@@ -25,6 +26,7 @@ final class Guest: Channel.Delegate {
         self.log = log
         channel = Channel(loop: loop, log: log, input: 0, output: 1)
         processes = Processes(loop: loop, channel: channel, accounts: accounts, openFiles: openFiles)
+        services = HostServices(loop: loop, channel: channel)
         boot = UInt64.random(in: .min ... .max)
         channel.delegate = self
     }
@@ -92,6 +94,26 @@ final class Guest: Channel.Delegate {
             try processes.resize(id, columns: columns, rows: rows)
             ok(stream)
         case .processList: channel.send(processes.list(), on: stream, final: true)
+        case .watch(let path, let recursive):
+            let path = try Path.checked(path)
+            try Watch(path, recursive: recursive, stream: stream, loop: loop, pool: pool, channel: channel).begin()
+        case .dial(let port):
+            guard port != 0 else { throw WireStatus(.invalid, "There is no port 0") }
+            Dial(port: port, stream: stream, loop: loop, channel: channel).begin()
+        case .services(let list):
+            try services.replace(with: list)
+            ok(stream)
+        case .processTable: answer(stream) { () throws(WireStatus) in ProcScan.table() }
+        case .metrics:
+            let uptime = UInt64(clamping: EventLoop.now() - started)
+            answer(stream) { () throws(WireStatus) in ProcScan.metrics(uptimeMilliseconds: uptime) }
+        case .checkpointBlockers: answer(stream) { () throws(WireStatus) in CheckpointBlockers.find() }
+        default: try handleControl(request, on: stream)
+        }
+    }
+
+    private func handleControl(_ request: Request, on stream: Stream) throws(WireStatus) {
+        switch request {
         case .setClock(let nanoseconds):
             try SystemControl.setClock(nanoseconds)
             ok(stream)

@@ -82,3 +82,11 @@ int32_t nj_exit_code(int32_t status);
 int32_t nj_exit_signal(int32_t status);
 /// Starts a detached thread with all signals blocked. Returns 0 or an errno.
 int32_t nj_start_thread(void *(*run)(void *), void *context);
+/// A non-blocking TCP connection to the loopback's port is begun. Returns the descriptor or a negative errno.
+int32_t nj_loopback_connect(uint16_t port, int32_t ipv6);
+/// Listens on 127.0.0.1. Returns the descriptor or a negative errno.
+int32_t nj_loopback_listen(uint16_t port);
+/// The next connection of a listener, non-blocking. Returns the descriptor or a negative errno.
+int32_t nj_loopback_accept(int32_t listener);
+/// What became of a connection that was begun: 0 or an errno.
+int32_t nj_socket_error(int32_t socket);
