@@ -80,7 +80,7 @@ let package = Package(
         // Parts
         module("GuestClient", ["Wire", "SandboxModel", .nioCore, .nioPosix, .logging]),
         module("Isolation", ["SandboxModel", "GuestClient"]),
-        module("IsolationGVisor", ["Isolation", "GuestClient", "LinuxSystem", "SandboxModel", .logging]),
+        module("IsolationGVisor", ["Isolation", "GuestClient", "LinuxSystem", "SandboxModel", "Shim", .logging]),
         module("SandboxStorage", ["SandboxModel", "LinuxSystem"]),
         module("SandboxImages", ["SandboxModel", "SandboxStorage"]),
         module("Store", ["SandboxModel"]),
@@ -99,7 +99,9 @@ let package = Package(
                 "SandboxModel", .hummingbird, .hummingbirdCore, .nioCore, .nioPosix, .nioHTTP1, .nioWebSocket, .nioFoundation,
                 .httpTypes, .nioHTTPTypes, .nioHTTPTypesHTTP1, .logging, .metrics, .coreMetrics, .crypto,
             ]),
-        module("API", ["HTTPKit", "SandboxModel", "SandboxRuntime", "GuestClient", .hummingbird, .httpTypes, .nioCore, .logging]),
+        module(
+            "API", ["HTTPKit", "SandboxModel", "SandboxRuntime", "GuestClient", "Wire", .hummingbird, .httpTypes, .nioCore, .logging],
+            exclude: ["openapi.yaml"]),
         // Composition root and client
         module(
             "Server",

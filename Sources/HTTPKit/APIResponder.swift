@@ -1,0 +1,130 @@
+internal import CoreMetrics
+internal import HTTPTypes
+public import Hummingbird
+public import Logging
+internal import Metrics
+internal import NIOCore
+internal import SandboxModel
+
+/// Everything that happens around a route: request id, authentication, errors, access log, metrics.
+public struct APIResponder: Sendable {
+    private let responder: RouterResponder<APIContext>
+    private let table: RouteTable
+    private let key: APIKey?
+    private let publicPaths: Set<String>
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - router: Complete; routes that are added later are not seen.
+    ///   - key: What TCP clients must show. `nil`: nobody gets in by TCP but to the public paths.
+    ///   - publicPaths: Exact paths that are answered without a key.
+    ///   - logger: For the access log and the causes of errors.
+    public init(router: Router<APIContext>, key: APIKey?, publicPaths: Set<String>, logger: Logger) {
+        responder = router.buildResponder()
+        table = RouteTable(router.routes.map { ($0.path.description, $0.method) })
+        self.key = key
+        self.publicPaths = publicPaths
+        self.logger = logger
+    }
+
+    /// Answers one request. Never throws: whatever goes wrong becomes an answer.
+    ///
+    /// If the handler has begun a stream by itself, the returned response only says what it was.
+    func respond(
+        to request: Request, connection: Connection, output: ResponseOutput?, upgrade: UpgradeOffer?
+    ) async -> Response {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let requestID = Self.requestID(from: request)
+        var logger = logger
+        logger[metadataKey: "request_id"] = .string(requestID)
+        let context = APIContext(
+            source: .init(logger: logger, requestID: requestID, connection: connection, output: output, upgrade: upgrade))
+        var failure: SandboxError?
+        var response: Response
+        do {
+            try authenticate(request, connection)
+            response = try await responder.respond(to: request, context: context)
+            response.headers[.requestID] = requestID
+        } catch {
+            let cause = explain(error, request)
+            failure = cause.error
+            response = ErrorResponse.response(for: cause.error, requestID: requestID, headers: cause.headers)
+        }
+        if let head = output?.head { response.status = head.status }
+        record(request, context, response, failure, duration: clock.now - start, logger)
+        return response
+    }
+
+    private func authenticate(_ request: Request, _ connection: Connection) throws {
+        if connection.listener == .unix || publicPaths.contains(request.uri.path) { return }
+        guard let key, key.matches(authorization: request.headers[.authorization]) else {
+            throw SandboxError(
+                .unauthorized, "A valid API key is required.",
+                hint: "send 'Authorization: Bearer KEY'; the server's key file holds the key")
+        }
+    }
+
+    private func explain(_ error: any Error, _ request: Request) -> (error: SandboxError, headers: HTTPFields) {
+        if let http = error as? any HTTPResponseError, http.status == .notFound {
+            let methods = table.methods(at: request.uri.path).map(\.rawValue)
+            if !methods.isEmpty, !methods.contains(request.method.rawValue) {
+                let allowed = methods.joined(separator: ", ")
+                let error = SandboxError(
+                    .methodNotAllowed, "The method is not allowed here.", hint: "allowed: \(allowed)")
+                return (error, [.allow: allowed])
+            }
+        }
+        return (ErrorResponse.sandboxError(from: error), [:])
+    }
+
+    /// The client's own id if it is 1 to 128 visible ASCII characters, otherwise a new one.
+    static func requestID(from request: Request) -> String {
+        if let given = request.headers[.requestID], (1...128).contains(given.utf8.count),
+            given.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        {
+            return given
+        }
+        return "req_" + randomToken(20)
+    }
+
+    private func record(
+        _ request: Request, _ context: APIContext, _ response: Response, _ failure: SandboxError?, duration: Duration,
+        _ logger: Logger
+    ) {
+        let route = failure?.code == .routeNotFound ? "none" : context.coreContext.endpointPath.value ?? "none"
+        let status = response.status.code
+        let dimensions = [("method", Self.known(request.method)), ("route", route)]
+        Counter(label: "nightjar_http_requests_total", dimensions: dimensions + [("status", "\(status)")]).increment()
+        Metrics.Timer(label: "nightjar_http_request_duration_seconds", dimensions: dimensions).record(duration: duration)
+
+        var metadata: Logger.Metadata = [
+            "method": .string(request.method.rawValue), "path": .string(request.uri.path), "status": "\(status)",
+            "ms": .string(duration.milliseconds), "listener": .string(context.connection.listener.rawValue),
+            "remote": .string(context.connection.remote),
+        ]
+        if let failure {
+            metadata["error"] = .string(failure.code.rawValue)
+            if let cause = failure.cause { metadata["cause"] = .string("\(cause)") }
+        }
+        let level: Logger.Level = status >= 500 ? .error : publicPaths.contains(request.uri.path) ? .debug : .info
+        logger.log(level: level, "request", metadata: metadata)
+    }
+
+    /// Methods are the client's text; only known ones become a metric's label.
+    private static func known(_ method: HTTPRequest.Method) -> String {
+        switch method {
+        case .get, .head, .post, .put, .patch, .delete, .options: method.rawValue
+        default: "other"
+        }
+    }
+}
+
+extension Duration {
+    /// With three decimals.
+    var milliseconds: String {
+        let microseconds = components.seconds * 1_000_000 + components.attoseconds / 1_000_000_000_000
+        let fraction = String(microseconds % 1000)
+        return "\(microseconds / 1000)." + String(repeating: "0", count: 3 - fraction.count) + fraction
+    }
+}

@@ -1,0 +1,122 @@
+internal import Hummingbird
+public import HummingbirdCore
+public import Logging
+public import NIOCore
+internal import NIOHTTP1
+internal import NIOHTTPTypes
+internal import NIOHTTPTypesHTTP1
+internal import NIOWebSocket
+
+/// Bounds of a connection.
+public struct ConnectionLimits: Sendable {
+    /// Bytes of one header field, and of the request line.
+    public var headerField = 32 * 1024
+    /// Bytes of all header fields.
+    public var headerList = 64 * 1024
+    public var headerCount = 128
+    /// How long a connection may idle, and how long a request's head may take.
+    public var idle: TimeAmount = .seconds(75)
+    public var firstHead: TimeAmount = .seconds(15)
+    /// Bytes of one WebSocket message.
+    public var webSocketMessage = 1 << 20
+    /// How often a WebSocket peer is asked whether it is there; it is cut off after two silent intervals.
+    public var webSocketPing: TimeAmount = .seconds(20)
+    public init() {}
+}
+
+/// HTTP/1.1 and WebSocket on one socket.
+///
+/// Only the first request of a connection can become a WebSocket. It is answered by the ordinary route (so routing,
+/// authentication and errors are the same); a route that accepts leaves a handler in the ``UpgradeOffer``.
+public struct APIChannel: ServerChildChannel {
+    let responder: APIResponder
+    let listener: Listener
+    let limits: ConnectionLimits
+
+    public init(responder: APIResponder, listener: Listener, limits: ConnectionLimits = .init()) {
+        self.responder = responder
+        self.listener = listener
+        self.limits = limits
+    }
+
+    /// A connection whose protocol is decided by its first request.
+    public struct Value: ServerChildChannelValue {
+        public let channel: any Channel
+        let connection: Connection
+        let negotiated: EventLoopFuture<Negotiated>
+    }
+
+    enum Negotiated: Sendable {
+        case http(HTTPLoop.Channel)
+        case webSocket(WebSocketLoop.Channel, WebSocketHandler)
+    }
+
+    public func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+        channel.eventLoop.makeCompletedFuture {
+            let connection = Connection(listener: listener, remote: channel.remoteAddress?.description ?? listener.rawValue)
+            let pipeline = channel.pipeline.syncOperations
+            let filter = UpgradeFilter(responder: responder, connection: connection, firstHead: limits.firstHead)
+            let encoder = HTTPResponseEncoder()
+            var decoderLimits = NIOHTTPDecoderLimitConfiguration()
+            decoderLimits.maxHeaderFieldSize = limits.headerField
+            decoderLimits.maxHeaderListSize = limits.headerList
+            decoderLimits.maxHeaderFieldCount = limits.headerCount
+            let decoder = ByteToMessageHandler(
+                HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: decoderLimits))
+            try pipeline.addHandler(ConnectionHandler(connection: connection))
+            try pipeline.addHandler(encoder)
+            try pipeline.addHandler(decoder)
+            try pipeline.addHandler(filter)
+            let upgrade = NIOTypedHTTPServerUpgradeHandler<Negotiated>(
+                httpEncoder: encoder, extraHTTPHandlers: [decoder, filter],
+                upgradeConfiguration: .init(upgraders: [upgrader(filter.offer)]) { channel in
+                    channel.eventLoop.makeCompletedFuture { try self.configureHTTP(channel, logger) }
+                })
+            try pipeline.addHandler(upgrade)
+            return Value(channel: channel, connection: connection, negotiated: upgrade.upgradeResultFuture)
+        }
+    }
+
+    public func handle(value: Value, logger: Logger) async {
+        guard let negotiated = try? await value.negotiated.get() else {
+            value.channel.close(promise: nil)
+            return
+        }
+        switch negotiated {
+        case .http(let channel):
+            await HTTPLoop(responder: responder, connection: value.connection, logger: logger).run(channel)
+        case .webSocket(let channel, let handler):
+            await WebSocketLoop(connection: value.connection, logger: logger).run(channel, handler)
+        }
+    }
+
+    private func configureHTTP(_ channel: any Channel, _ logger: Logger) throws -> Negotiated {
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
+        let idle = Duration.nanoseconds(limits.idle.nanoseconds)
+        try pipeline.addHandler(HTTPConnectionStateHandler(idleTimeout: idle, logger: logger))
+        return .http(
+            try NIOAsyncChannel(
+                wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true)))
+    }
+
+    private func upgrader(_ offer: UpgradeOffer) -> NIOTypedWebSocketServerUpgrader<Negotiated> {
+        NIOTypedWebSocketServerUpgrader(
+            maxFrameSize: limits.webSocketMessage,
+            enableAutomaticErrorHandling: false,
+            // The filter lets a request through only when a route has accepted it.
+            shouldUpgrade: { channel, _ in channel.eventLoop.makeSucceededFuture(offer.headers) },
+            upgradePipelineHandler: { channel, _ in
+                channel.eventLoop.makeCompletedFuture {
+                    guard let handler = offer.handler else { throw ChannelError.inappropriateOperationForState }
+                    let pipeline = channel.pipeline.syncOperations
+                    try pipeline.addHandler(
+                        NIOWebSocketFrameAggregator(
+                            minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 1024,
+                            maxAccumulatedFrameSize: limits.webSocketMessage))
+                    try pipeline.addHandler(WebSocketMessageHandler(interval: limits.webSocketPing))
+                    return .webSocket(try NIOAsyncChannel(wrappingChannelSynchronously: channel), handler)
+                }
+            })
+    }
+}

@@ -1,0 +1,48 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import NIOCore
+internal import NIOHTTP1
+public import SandboxModel
+
+/// How errors look to HTTP clients.
+public enum ErrorResponse {
+    /// The resource of an error, as it is also sent inside SSE and WebSocket streams.
+    public static func resource(for error: SandboxError, requestID: String) -> ErrorResource {
+        ErrorResource(
+            error: .init(
+                code: error.code, message: error.message, hint: error.hint, retryable: error.code.row.retryable,
+                requestID: requestID))
+    }
+
+    static func response(for error: SandboxError, requestID: String, headers extra: HTTPFields = [:]) -> Response {
+        let row = error.code.row
+        let body =
+            (try? JSONOutput.buffer(resource(for: error, requestID: requestID)))
+            ?? ByteBuffer(string: #"{"error":{"code":"internal_error"}}"#)
+        var headers = extra
+        headers[.contentType] = "application/json"
+        headers[.requestID] = requestID
+        if row.httpStatus == 503 { headers[.retryAfter] = "1" }
+        if row.httpStatus == 401 { headers[.wwwAuthenticate] = "Bearer" }
+        return Response(status: .init(code: row.httpStatus), headers: headers, body: .init(byteBuffer: body))
+    }
+
+    /// Turns anything that a handler may throw into the one error type.
+    public static func sandboxError(from error: any Error) -> SandboxError {
+        switch error {
+        case let error as SandboxError: error
+        case is CancellationError: SandboxError(.cancelled, "The request was cancelled.", cause: error)
+        case let error as HTTPParserError:
+            SandboxError(.invalidRequest, "The request is not valid HTTP.", cause: error)
+        case let error as any HTTPResponseError:
+            switch error.status.code {
+            case 404: SandboxError(.routeNotFound, "There is nothing at this path.", hint: "see /v1/openapi.yaml")
+            case 413: SandboxError(.bodyTooLarge, "The body is too large.")
+            case 415: SandboxError(.unsupportedMediaType, "The content type is not supported.")
+            case 400..<500: SandboxError(.invalidRequest, "The request is not valid.", cause: error)
+            default: SandboxError(.internalError, "Something went wrong in the server.", cause: error)
+            }
+        default: SandboxError(.internalError, "Something went wrong in the server.", cause: error)
+        }
+    }
+}

@@ -1,0 +1,144 @@
+public import NIOCore
+internal import NIOWebSocket
+
+/// One whole message of a WebSocket.
+public enum WebSocketMessage: Sendable {
+    case text(String)
+    case binary(ByteBuffer)
+    /// Sent once, at the end. Never received: a peer's close ends the sequence of messages.
+    case close(code: UInt16, reason: String)
+}
+
+/// Between frames and messages: answers pings, asks silent peers, and does the closing handshake.
+///
+/// While the reader is slow, nothing is read from the socket, pongs included; that time does not count as silence.
+final class WebSocketMessageHandler: ChannelDuplexHandler {
+    typealias InboundIn = WebSocketFrame
+    typealias InboundOut = WebSocketMessage
+    typealias OutboundIn = WebSocketMessage
+    typealias OutboundOut = WebSocketFrame
+
+    private let interval: TimeAmount
+    private var timer: RepeatedTask?
+    private var silentIntervals = 0
+    private var isReading = false
+    private var sentClose = false
+
+    init(interval: TimeAmount) { self.interval = interval }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        timer = context.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+            let (handler, context) = bound.value
+            handler.tick(context)
+        }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { timer?.cancel() }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        timer?.cancel()
+        context.fireChannelInactive()
+    }
+
+    func read(context: ChannelHandlerContext) {
+        isReading = true
+        context.read()
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isReading = false
+        context.fireChannelReadComplete()
+    }
+
+    private func tick(_ context: ChannelHandlerContext) {
+        guard isReading else { return }
+        guard silentIntervals < 2 else {
+            context.close(promise: nil)
+            return
+        }
+        silentIntervals += 1
+        let ping = WebSocketFrame(fin: true, opcode: .ping, data: ByteBuffer())
+        context.writeAndFlush(wrapOutboundOut(ping), promise: nil)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        silentIntervals = 0
+        let frame = unwrapInboundIn(data)
+        // A client must mask what it sends.
+        guard frame.maskKey != nil || frame.opcode == .text || frame.opcode == .binary else {
+            close(context, code: 1002, reason: "frames must be masked")
+            return
+        }
+        switch frame.opcode {
+        case .binary: context.fireChannelRead(wrapInboundOut(.binary(frame.unmaskedData)))
+        case .text:
+            guard let text = String(validating: frame.unmaskedData.readableBytesView, as: UTF8.self) else {
+                close(context, code: 1007, reason: "text is not UTF-8")
+                return
+            }
+            context.fireChannelRead(wrapInboundOut(.text(text)))
+        case .ping:
+            let pong = WebSocketFrame(fin: true, opcode: .pong, data: frame.unmaskedData)
+            context.writeAndFlush(wrapOutboundOut(pong), promise: nil)
+        case .connectionClose:
+            if sentClose {
+                context.close(promise: nil)
+            } else {
+                echoClose(context, frame.unmaskedData)
+            }
+        default: break
+        }
+    }
+
+    private func echoClose(_ context: ChannelHandlerContext, _ data: ByteBuffer) {
+        sentClose = true
+        let code = data.getSlice(at: data.readerIndex, length: min(2, data.readableBytes)) ?? ByteBuffer()
+        let channel = context.channel
+        context.writeAndFlush(wrapOutboundOut(WebSocketFrame(fin: true, opcode: .connectionClose, data: code)))
+            .whenComplete { _ in channel.close(promise: nil) }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        switch error {
+        case NIOWebSocketError.invalidFrameLength, NIOWebSocketFrameAggregator.Error.accumulatedFrameSizeIsTooLarge:
+            close(context, code: 1009, reason: "message too large")
+        case is NIOWebSocketError, is NIOWebSocketFrameAggregator.Error:
+            close(context, code: 1002, reason: "protocol error")
+        default: context.fireErrorCaught(error)
+        }
+    }
+
+    /// Sends a close frame once and cuts the connection soon after, whether the peer answers or not.
+    private func close(
+        _ context: ChannelHandlerContext, code: UInt16, reason: String, promise: EventLoopPromise<Void>? = nil
+    ) {
+        guard !sentClose else {
+            promise?.succeed()
+            return
+        }
+        sentClose = true
+        var data = ByteBuffer()
+        data.writeInteger(code)
+        data.writeString(String(reason.prefix(60)))
+        let channel = context.channel
+        context.writeAndFlush(
+            wrapOutboundOut(WebSocketFrame(fin: true, opcode: .connectionClose, data: data)), promise: promise)
+        context.eventLoop.scheduleTask(in: .seconds(2)) { channel.close(promise: nil) }
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        guard !sentClose else {
+            promise?.fail(ChannelError.outputClosed)
+            return
+        }
+        switch unwrapOutboundIn(data) {
+        case .text(let text):
+            let frame = WebSocketFrame(fin: true, opcode: .text, data: ByteBuffer(string: text))
+            context.write(wrapOutboundOut(frame), promise: promise)
+        case .binary(let buffer):
+            context.write(wrapOutboundOut(WebSocketFrame(fin: true, opcode: .binary, data: buffer)), promise: promise)
+        case .close(let code, let reason): close(context, code: code, reason: reason, promise: promise)
+        }
+    }
+}
