@@ -8,11 +8,11 @@ public struct NightjarCommand: AsyncParsableCommand {
         commandName: "nightjar",
         abstract: "Sandboxes that fall asleep when idle and wake when called.",
         discussion: """
-            The server is found by NIGHTJAR_URL (unix:///run/nightjar/nightjar.sock or http://host:port) and
+            The server is found by NIGHTJAR_URL (unix:///run/nightjar/nightjar.sock or http://host:port) and \
             NIGHTJAR_API_KEY; without them, the server of this machine is used.
 
-            Exit codes: run, exec and shell pass on that of the command inside (128 + signal if a signal ended it).
-            Otherwise 0, or one of sysexits.h: 64 wrong usage, 66 no such sandbox, template, process or file,
+            Exit codes: run, exec and shell pass on that of the command inside (128 + signal if a signal ended it). \
+            Otherwise 0, or one of sysexits.h: 64 wrong usage, 66 no such sandbox, template, process or file, \
             69 not possible now, 70 the server failed, 73 the name or file exists already, 75 try again, 77 not allowed.
             """,
         version: NightjarVersion.current,

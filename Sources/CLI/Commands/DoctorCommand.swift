@@ -2,4 +2,3 @@ internal import ArgumentParser
 struct DoctorCommand: AsyncParsableCommand { func run() async throws {} }
 struct DemoCommand: AsyncParsableCommand { func run() async throws {} }
 struct BenchCommand: AsyncParsableCommand { func run() async throws {} }
-struct CopyCommand: AsyncParsableCommand { func run() async throws {} }

@@ -7,7 +7,7 @@ struct ExecCommand: AsyncParsableCommand, FormattedCommand {
         commandName: "exec",
         abstract: "Run a command in a sandbox; wakes it if it sleeps.",
         discussion: """
-            Output comes as it is written, input is passed on if it is not a terminal, signals go to the command, and the
+            Output comes as it is written, input is passed on if it is not a terminal, signals go to the command, and the \
             exit code is the command's.
 
               nightjar exec work -- ls -l /workspace
@@ -27,11 +27,12 @@ struct ExecCommand: AsyncParsableCommand, FormattedCommand {
     var command: [String] = []
 
     func validate() throws {
+        _ = try commandWords(command, of: Self.self)
         if detached && process.interactive { throw ValidationError("-d and -i contradict each other.") }
     }
 
     func run() async throws {
-        let words = try commandWords(command)
+        let words = try commandWords(command, of: Self.self)
         if detached { return try await start(words) }
         let end = try await connection.withClient { client in
             let monitor = SignalMonitor(ProcessSession.signals)

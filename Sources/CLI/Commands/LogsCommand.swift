@@ -8,7 +8,7 @@ struct LogsCommand: AsyncParsableCommand, FormattedCommand {
         commandName: "logs",
         abstract: "Show what a process has written.",
         discussion: """
-            Looking neither wakes a sandbox nor keeps it awake. What the process wrote to standard error goes to standard
+            Looking neither wakes a sandbox nor keeps it awake. What the process wrote to standard error goes to standard \
             error. With -o json, each piece is one line of JSON.
 
               nightjar logs work 3

@@ -7,8 +7,8 @@ struct RunCommand: AsyncParsableCommand, FormattedCommand {
         commandName: "run",
         abstract: "Create a sandbox, run a command in it, and delete it again.",
         discussion: """
-            Output comes as it is written, input is passed on if it is not a terminal, signals go to the command, and the
-            exit code is the command's. The sandbox is deleted at the end, also when this is interrupted, unless it has a
+            Output comes as it is written, input is passed on if it is not a terminal, signals go to the command, and the \
+            exit code is the command's. The sandbox is deleted at the end, also when this is interrupted, unless it has a \
             name or --keep is given.
 
               nightjar run -- python3 -c 'print(1)'
@@ -30,11 +30,12 @@ struct RunCommand: AsyncParsableCommand, FormattedCommand {
     private var isKept: Bool { keep || (sandbox.name != nil && !rm) }
 
     func validate() throws {
+        _ = try commandWords(command, of: Self.self)
         if keep && rm { throw ValidationError("--keep and --rm contradict each other.") }
     }
 
     func run() async throws {
-        let words = try commandWords(command)
+        let words = try commandWords(command, of: Self.self)
         let end = try await connection.withClient { client in
             // Taken over before the sandbox exists, so that an interruption cannot leave it behind.
             let monitor = SignalMonitor(ProcessSession.signals)

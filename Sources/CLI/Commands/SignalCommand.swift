@@ -17,8 +17,12 @@ struct SignalCommand: AsyncParsableCommand, FormattedCommand {
     @Argument(help: "Id of the process.") var process: UInt32
     @Argument(help: "Name or number.") var signal = "TERM"
 
+    func validate() throws {
+        guard SignalName.number(signal) != nil else { throw ValidationError("'\(signal)' is not a signal.") }
+    }
+
     func run() async throws {
-        guard let number = SignalName.number(signal) else { throw ValidationError("'\(signal)' is not a signal.") }
+        guard let number = SignalName.number(signal) else { return }
         try await connection.withClient { try await $0.signal(sandbox, process, number, group: !noGroup) }
     }
 }

@@ -86,13 +86,13 @@ struct ProcessOptions: ParsableArguments {
 }
 
 /// The command after `--`, which is not required.
-func commandWords(_ captured: [String]) throws -> [String] {
+func commandWords(_ captured: [String], of command: any ParsableCommand.Type) throws -> [String] {
     guard let first = captured.first else { throw ValidationError("Which command? Put it after `--`.") }
     if first == "--" {
         guard captured.count > 1 else { throw ValidationError("Which command? Put it after `--`.") }
         return Array(captured.dropFirst())
     }
-    if first == "-h" || first == "--help" { throw CleanExit.helpRequest() }
+    if first == "-h" || first == "--help" { throw CleanExit.helpRequest(command) }
     guard !first.hasPrefix("-") else { throw ValidationError("Unknown option '\(first)'.") }
     return captured
 }

@@ -13,6 +13,7 @@ enum ErrorReport {
             write(text(of: error, format: format))
             return error.code.row.exitCode
         }
+        if let code = error as? ExitCode { return code.rawValue }
         if error is OutputClosed { return 128 + 13 }
         if error is CancellationError { return 128 + 2 }
         let message = NightjarCommand.fullMessage(for: error)
