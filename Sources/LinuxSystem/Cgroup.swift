@@ -139,7 +139,8 @@ public struct Cgroup: Sendable, Hashable {
 
     // MARK: The end
 
-    /// Kills every process of the group, those that are just being forked too, and waits until none is left.
+    /// Kills every process of the group, those that are just being forked too, and waits until none is left. Goes on
+    /// even when the task is cancelled.
     ///
     /// - Throws: ``SandboxError`` with `deadline_exceeded` if some are left at the deadline.
     public func killAll(until deadline: ContinuousClock.Instant) async throws {
@@ -154,12 +155,13 @@ public struct Cgroup: Sendable, Hashable {
             guard ContinuousClock.now < deadline else {
                 throw SandboxError(.deadlineExceeded, "Processes of the sandbox did not end.")
             }
-            try await Task.sleep(for: pause)
+            await Reactor.shared.shieldedSleep(pause)
             pause = min(pause * 2, .milliseconds(50))
         }
     }
 
-    /// Removes the group, which must be without processes. One that is not there is fine.
+    /// Removes the group, which must be without processes. One that is not there is fine. Goes on even when the task is
+    /// cancelled.
     ///
     /// - Throws: ``SandboxError`` with `driver_failed` if it is still in use at the deadline: the kernel may need a
     ///   moment after the last process.
@@ -170,7 +172,7 @@ public struct Cgroup: Sendable, Hashable {
                 guard error.code == EBUSY, ContinuousClock.now < deadline else {
                     throw SandboxError(.driverFailed, "A control group cannot be removed.", cause: error)
                 }
-                try await Task.sleep(for: .milliseconds(2))
+                await Reactor.shared.shieldedSleep(.milliseconds(2))
             }
         }
     }

@@ -1,4 +1,3 @@
-internal import CLinux
 internal import Glibc
 internal import SandboxModel
 
@@ -46,21 +45,10 @@ extension ChildProcess {
     private static func collect(
         _ descriptor: FileDescriptor, _ deadline: ContinuousClock.Instant, _ limit: Int
     ) async throws -> [UInt8] {
-        try descriptor.setNonblocking(true)
         var kept: [UInt8] = []
         while true {
-            var result = 0
-            let part = [UInt8](unsafeUninitializedCapacity: 16 * 1024) { buffer, filled in
-                result = read(descriptor.raw, buffer.baseAddress, buffer.count)
-                filled = max(0, result)
-            }
-            if result == 0 { return kept.suffix(limit) }
-            if result < 0, errno == EINTR { continue }
-            guard result > 0 || errno == EAGAIN else { throw SystemError.last("read") }
-            if result < 0 {
-                try await Reactor.shared.wait(for: descriptor.raw, until: deadline)
-                continue
-            }
+            let part = try await descriptor.read(until: deadline)
+            if part.isEmpty { return kept.suffix(limit) }
             kept += part
             if kept.count > 2 * limit { kept.removeFirst(kept.count - limit) }
         }

@@ -75,6 +75,12 @@ public final class Reactor: Sendable {
         _ = state.withLock { $0.cancelled.remove(id) }
     }
 
+    /// Waits for a while, even when the task is cancelled: for what must not be left half done.
+    public func shieldedSleep(_ duration: Duration) async {
+        let deadline = ContinuousClock.now + duration
+        try? await wait(for: -1, until: deadline, shielded: true)
+    }
+
     private func add(_ id: UInt64, _ waiter: Waiter, _ readiness: Readiness) {
         let (isCancelled, mustWake, mustStart) = state.withLock { state in
             if state.cancelled.remove(id) != nil { return (true, false, false) }
@@ -89,9 +95,11 @@ public final class Reactor: Sendable {
             return
         }
         if mustStart { startThread { [self] in loop() } }
+        // A sleep waits for nothing but its deadline.
+        let isSleep = waiter.descriptor < 0
         let events = (readiness == .readable ? EPOLLIN : EPOLLOUT).rawValue | EPOLLONESHOT.rawValue
         var interest = epoll_event(events: events, data: epoll_data_t(u64: id))
-        if epoll_ctl(epoll, EPOLL_CTL_ADD, waiter.descriptor, &interest) != 0 {
+        if !isSleep, epoll_ctl(epoll, EPOLL_CTL_ADD, waiter.descriptor, &interest) != 0 {
             finish(id, .failure(SystemError.last("epoll_ctl")))
         } else if mustWake {
             var one: UInt64 = 1
@@ -101,7 +109,7 @@ public final class Reactor: Sendable {
 
     private func finish(_ id: UInt64, _ result: Result<Void, any Error>) {
         guard let waiter = state.withLock({ $0.waiters.removeValue(forKey: id) }) else { return }
-        epoll_ctl(epoll, EPOLL_CTL_DEL, waiter.descriptor, nil)
+        if waiter.descriptor >= 0 { epoll_ctl(epoll, EPOLL_CTL_DEL, waiter.descriptor, nil) }
         waiter.continuation.resume(with: result)
     }
 

@@ -6,21 +6,29 @@ internal import SandboxModel
 public final class UnixSocket: Sendable {
     private let descriptor: FileDescriptor
     private let reactor: Reactor
+    private let shielded: Bool
 
     /// Takes a connected socket, which becomes non-blocking.
-    public init(_ descriptor: FileDescriptor, reactor: Reactor = .shared) throws(SystemError) {
+    ///
+    /// - Parameter shielded: Whether waits go on even when the task is cancelled.
+    public init(
+        _ descriptor: FileDescriptor, reactor: Reactor = .shared, shielded: Bool = false
+    ) throws(SystemError) {
         try descriptor.setNonblocking(true)
         self.descriptor = descriptor
         self.reactor = reactor
+        self.shielded = shielded
     }
 
     /// Connects to a listening socket.
     ///
-    /// - Parameter path: At most 107 bytes.
-    public static func connect(_ path: String) throws(SystemError) -> UnixSocket {
+    /// - Parameters:
+    ///   - path: At most 107 bytes.
+    ///   - shielded: Whether waits go on even when the task is cancelled.
+    public static func connect(_ path: String, shielded: Bool = false) throws(SystemError) -> UnixSocket {
         let socket = nj_unix_socket(path, 0)
         guard socket >= 0 else { throw SystemError(-socket, "connect", path) }
-        return try UnixSocket(FileDescriptor(owning: socket))
+        return try UnixSocket(FileDescriptor(owning: socket), shielded: shielded)
     }
 
     /// Listens on a path that does not exist yet; only this user can connect (mode 0600). Non-blocking.
@@ -62,7 +70,7 @@ public final class UnixSocket: Sendable {
                 nj_send_descriptors(descriptor.raw, $0.baseAddress, $0.count, attached, attached.count)
             }
             if sent == -Int64(EAGAIN) {
-                try await reactor.wait(for: descriptor.raw, .writable, until: deadline)
+                try await reactor.wait(for: descriptor.raw, .writable, until: deadline, shielded: shielded)
                 continue
             }
             guard sent > 0 else { throw SystemError(Int32(-sent), "send") }
@@ -88,7 +96,27 @@ public final class UnixSocket: Sendable {
             }
             if received >= 0 { return (bytes, descriptors.prefix(count).map { FileDescriptor(owning: $0) }) }
             guard received == -Int64(EAGAIN) else { throw SystemError(Int32(-received), "receive") }
-            try await reactor.wait(for: descriptor.raw, until: deadline)
+            try await reactor.wait(for: descriptor.raw, until: deadline, shielded: shielded)
+        }
+    }
+}
+
+extension FileDescriptor {
+    /// Reads what comes next from a pipe or terminal, which becomes non-blocking; no bytes mean the end.
+    ///
+    /// - Throws: ``SandboxError`` with `deadline_exceeded` or `cancelled`, or a ``SystemError``.
+    public func read(limit: Int = 16 * 1024, until deadline: ContinuousClock.Instant?) async throws -> [UInt8] {
+        try setNonblocking(true)
+        while true {
+            var result = 0
+            let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, filled in
+                result = Glibc.read(raw, buffer.baseAddress, buffer.count)
+                filled = max(0, result)
+            }
+            if result >= 0 { return bytes }
+            if errno == EINTR { continue }
+            guard errno == EAGAIN else { throw SystemError.last("read") }
+            try await Reactor.shared.wait(for: raw, until: deadline)
         }
     }
 }

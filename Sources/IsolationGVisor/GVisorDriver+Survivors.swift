@@ -1,0 +1,85 @@
+internal import Glibc
+internal import GuestClient
+public import Isolation
+internal import LinuxSystem
+public import SandboxModel
+
+extension GVisorDriver {
+    public func survivors() async throws -> [ExecutionID] {
+        var found: [ExecutionID] = []
+        let own = executions.slotIdentifiers.union(pool.slotIdentifiers)
+        for (slot, execution) in try await recordedSlots() where !own.contains(slot.id) {
+            if let execution {
+                found.append(execution)
+            } else if access(slot.directory + "/pids", F_OK) == 0 {
+                // Prepared by a former server and given to nobody. Without that file it is still being made.
+                await slot.removeQuietly(configuration.logger)
+            }
+        }
+        return found
+    }
+
+    public func reattach(_ id: ExecutionID) async throws -> any Execution {
+        guard let slot = try await recordedSlots(of: id).first else {
+            throw SandboxError(.driverFailed, "The sandbox's processes are gone.")
+        }
+        try executions.reserve(id)
+        do {
+            try executions.bind(id, to: slot)
+            let usesSocket = try await usesSocket()
+            guard try await slot.shim.information(until: .now + .seconds(5)).state == "attached" else {
+                throw SandboxError(.driverFailed, "The sandbox's processes are gone.")
+            }
+            let guest = try await reopen(slot, usesSocket: usesSocket)
+            return GVisorExecution(id: id, guest: guest, slot: slot, usesSocket: usesSocket)
+        } catch {
+            executions.remove(id)
+            throw driverError(error, "The sandbox cannot be reattached.")
+        }
+    }
+
+    /// Opens the session of a sandbox that a former server may have left paused.
+    private func reopen(_ slot: GVisorSlot, usesSocket: Bool) async throws -> GuestSession {
+        switch slot.mark {
+        case .paused: try await slot.resume(usesSocket: usesSocket, until: .now + .seconds(10))
+        case .pausing, .resuming:
+            // It died in the instant around the call: whoever answers is not paused.
+            if let guest = try? await open(slot, .seconds(3)) {
+                slot.mark(nil)
+                return guest
+            }
+            try await slot.resume(usesSocket: usesSocket, until: .now + .seconds(10))
+        case nil: break
+        }
+        slot.mark(nil)
+        return try await open(slot, .seconds(10))
+    }
+
+    private func open(_ slot: GVisorSlot, _ deadline: Duration) async throws -> GuestSession {
+        let channel = try await slot.shim.channel(until: .now + .seconds(5))
+        return try await GuestSession.open(
+            descriptor: channel.take(), deadline: deadline, logger: configuration.logger)
+    }
+
+    /// Slots on disk, with the executions that they were given to.
+    private func recordedSlots() async throws -> [(GVisorSlot, ExecutionID?)] {
+        let (configuration, layout) = (configuration, layout)
+        return try await BlockingPool.shared.run {
+            let names: [String]
+            do throws(SystemError) {
+                names = try DirectoryListing.names(configuration.slotsDirectory)
+            } catch {
+                if error.isNotFound { return [] }
+                throw error
+            }
+            return names.filter { $0 != "root" && $0 != "probe" }.map { name in
+                let slot = GVisorSlot.recovered(name, configuration: configuration, layout: layout)
+                return (slot, GVisorSlot.assignment(slot.directory))
+            }
+        }
+    }
+
+    func recordedSlots(of id: ExecutionID) async throws -> [GVisorSlot] {
+        try await recordedSlots().filter { $0.1 == id }.map(\.0)
+    }
+}

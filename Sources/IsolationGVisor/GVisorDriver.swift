@@ -1,0 +1,195 @@
+internal import Glibc
+internal import GuestClient
+public import Isolation
+internal import LinuxSystem
+internal import Logging
+public import SandboxModel
+internal import Shim
+internal import Synchronization
+
+/// Sandboxes in gVisor: a kernel in user space between the guest and the host, without virtualisation hardware.
+///
+/// Each execution has a slot: a folder in the run directory with a shim process, which is the parent of runsc's two
+/// processes. Slots are created on an empty root and can be prepared ahead (``prewarm(_:)``, ``run()``); the sandbox's
+/// own root takes its place when the slot is taken.
+public final class GVisorDriver: IsolationDriver {
+    let configuration: GVisorConfiguration
+    let layout: CgroupLayout?
+    let executions = ExecutionTable()
+    let pool: SlotPool
+    private let setting: Mutex<Setting>
+    let probe = CapabilityProbe()
+
+    struct Setting: Sendable {
+        var usesSocket: Bool?
+    }
+
+    public init(configuration: GVisorConfiguration) {
+        self.configuration = configuration
+        let layout = CgroupLayout.current()
+        self.layout = layout.obstacle == nil ? layout : nil
+        let known: Bool? = switch configuration.control {
+        case .automatic: nil
+        case .socket: true
+        case .commandLine: false
+        }
+        setting = Mutex(Setting(usesSocket: known))
+        pool = SlotPool(target: configuration.prewarm)
+    }
+
+    /// Keeps the pool of prepared slots filled until the task is cancelled, and then drops them.
+    public func run() async throws {
+        await pool.run(configuration.logger) { try await self.createSlot() }
+    }
+
+    public func prewarm(_ count: Int) async {
+        for slot in pool.setTarget(max(0, count)) { await slot.removeQuietly(configuration.logger) }
+    }
+
+    // MARK: Starting
+
+    public func start(_ request: StartRequest) async throws -> any Execution {
+        try await execute(request) { slot, usesSocket in
+            guard usesSocket else { return try await slot.runsc.run(["start"], until: .now + .seconds(20)) }
+            try await slot.control.call("containerManager.StartRoot", "\"\(slot.id)\"", until: .now + .seconds(20))
+        }
+    }
+
+    public func restore(_ request: RestoreRequest) async throws -> any Execution {
+        let directory = request.checkpoint
+        let image: (files: [FileDescriptor], bytes: UInt64)
+        do {
+            image = try await BlockingPool.shared.run { try CheckpointImage.open(in: directory) }
+        } catch {
+            throw SandboxError(.driverFailed, "The sandbox's checkpoint is not whole.", cause: error)
+        }
+        let duration = CheckpointImage.deadline(bytes: image.bytes)
+        return try await execute(request.start) { slot, usesSocket in
+            guard usesSocket else {
+                return try await slot.runsc.run(
+                    ["restore", "--detach", "--image-path=\(directory)"], until: .now + duration)
+            }
+            try await slot.control.call(
+                "containerManager.Restore", #"{"HavePagesFile":true,"HaveDeviceFile":false}"#,
+                descriptors: image.files.map(\.raw), until: .now + duration)
+        }
+    }
+
+    /// Takes a slot, puts the root on it, and lets `begin` start the guest in it.
+    private func execute(
+        _ request: StartRequest, _ begin: (GVisorSlot, Bool) async throws -> Void
+    ) async throws -> any Execution {
+        let usesSocket = try await usesSocket()
+        try executions.reserve(request.execution)
+        defer { pool.finished() }
+        pool.began()
+        var taken: GVisorSlot?
+        do {
+            let slot = try await takeSlot()
+            taken = slot
+            try executions.bind(request.execution, to: slot)
+            let guest = try await boot(request, in: slot) { try await begin(slot, usesSocket) }
+            let execution = GVisorExecution(id: request.execution, guest: guest, slot: slot, usesSocket: usesSocket)
+            try executions.confirm(request.execution)
+            return execution
+        } catch {
+            if let taken { await taken.removeQuietly(configuration.logger) }
+            executions.remove(request.execution)
+            throw driverError(error, "The sandbox could not be started.")
+        }
+    }
+
+    private func takeSlot() async throws -> GVisorSlot {
+        while let slot = pool.take() {
+            if await slot.isAlive() { return slot }
+            configuration.logger.warning("a prepared sandbox slot died", metadata: ["slot": "\(slot.id)"])
+            await slot.removeQuietly(configuration.logger)
+        }
+        return try await createSlot()
+    }
+
+    func createSlot() async throws -> GVisorSlot {
+        try await GVisorSlot.create(configuration: configuration, layout: layout, usesSocket: try await usesSocket())
+    }
+
+    private func boot(
+        _ request: StartRequest, in slot: GVisorSlot, _ begin: () async throws -> Void
+    ) async throws -> GuestSession {
+        let overhead = configuration.memoryOverhead
+        try await BlockingPool.shared.run {
+            try slot.assign(execution: request.execution, sandbox: request.sandbox)
+            // gVisor runs each guest thread on a host thread, and its own besides.
+            try slot.cgroup?.apply(request.limits, memoryOverhead: overhead, processOverhead: request.limits.pids + 512)
+        }
+        let root = ShimRoot(
+            lower: request.root.lower, upper: request.root.upper, work: request.root.work, volatile: request.root.volatile)
+        _ = try await slot.shim.request(.attachRoot, root.encoded, until: .now + .seconds(10))
+        slot.dropLease()
+        let channel = try await slot.shim.channel(until: .now + .seconds(5))
+        // The session's first bytes wait in the socket for the guest, which is about to start.
+        async let opening = GuestSession.open(
+            descriptor: channel.take(), deadline: .seconds(20), logger: configuration.logger)
+        try await begin()
+        let guest = try await opening
+        await greet(guest, request)
+        return guest
+    }
+
+    /// Tells the guest what it cannot know. A guest that refuses is still of use.
+    private func greet(_ guest: GuestSession, _ request: StartRequest) async {
+        var generator = SystemRandomNumberGenerator()
+        let entropy = (0..<64).map { _ in UInt8.random(in: 0...UInt8.max, using: &generator) }
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let clock = Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+        let settings: [@Sendable () async throws -> Void] = [
+            { try await guest.setHostname(request.hostname) },
+            { try await guest.addEntropy(entropy) },
+            { try await guest.setClock(unixNanoseconds: clock) },
+        ]
+        await withTaskGroup(of: Void.self) { [logger = configuration.logger] group in
+            for setting in settings {
+                group.addTask {
+                    do {
+                        try await setting()
+                    } catch {
+                        logger.debug("the guest refused a setting", metadata: ["error": "\(error)"])
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: Ending
+
+    public func destroy(_ id: ExecutionID) async throws {
+        do {
+            switch executions.doom(id) {
+            case .bound(let slot):
+                try await slot.remove()
+                executions.remove(id)
+            case .reserved: await executions.gone(id)
+            case .unknown:
+                for slot in try await recordedSlots(of: id) { try await slot.remove() }
+            }
+        } catch {
+            throw driverError(error, "The sandbox was not removed completely.")
+        }
+    }
+
+    /// How this server talks to runsc; found out once.
+    func usesSocket() async throws -> Bool {
+        if let known = setting.withLock({ $0.usesSocket }) { return known }
+        let version = try await Runsc.version(configuration.runscPath)
+        let isKnown = Runsc.isKnown(version: version)
+        setting.withLock { $0.usesSocket = isKnown }
+        return isKnown
+    }
+
+    func driverError(_ error: any Error, _ message: String) -> any Error {
+        if error is SandboxError { return error }
+        if error is CancellationError { return SandboxError(.cancelled, "The operation was cancelled.") }
+        if let error = error as? SystemError { return error.sandboxError(.driverFailed, message) }
+        return SandboxError(.driverFailed, message, cause: error)
+    }
+}

@@ -1,0 +1,105 @@
+internal import Glibc
+public import GuestClient
+public import Isolation
+internal import LinuxSystem
+public import SandboxModel
+internal import Shim
+internal import Synchronization
+
+/// A running sandbox of the gVisor driver.
+public final class GVisorExecution: Execution {
+    public let id: ExecutionID
+    public let guest: GuestSession
+    let slot: GVisorSlot
+    private let usesSocket: Bool
+    private let isPaused = Mutex(false)
+
+    init(id: ExecutionID, guest: GuestSession, slot: GVisorSlot, usesSocket: Bool) {
+        self.id = id
+        self.guest = guest
+        self.slot = slot
+        self.usesSocket = usesSocket
+    }
+
+    private var callDeadline: ContinuousClock.Instant { .now + .seconds(10) }
+
+    public func pause() async throws {
+        guard !isPaused.withLock({ $0 }) else { return }
+        // A resume that was not preceded by a pause would end the sandbox, so a later server must know.
+        slot.mark(.pausing)
+        try await usesSocket
+            ? slot.control.call("containerManager.Pause", "null", until: callDeadline)
+            : slot.runsc.run(["pause"], until: callDeadline)
+        isPaused.withLock { $0 = true }
+        slot.mark(.paused)
+    }
+
+    public func resume() async throws {
+        guard isPaused.withLock({ $0 }) else { return }
+        slot.mark(.resuming)
+        try await slot.resume(usesSocket: usesSocket, until: callDeadline)
+        isPaused.withLock { $0 = false }
+        slot.mark(nil)
+    }
+
+    public func checkpoint(to directory: String) async throws {
+        let memory = try await memoryInUse()
+        let free = try await BlockingPool.shared.run { try DiskSpace.free(directory) }
+        // A failed checkpoint ends the sandbox, so what can be known before is looked at before.
+        guard free > memory + CheckpointImage.margin else {
+            throw SandboxError(
+                .noSpace, "The host's disk has no room for the sandbox's memory.",
+                hint: "free \((memory + CheckpointImage.margin - free) >> 20) MiB more and try again")
+        }
+        try await pause()
+        let deadline = ContinuousClock.now + CheckpointImage.deadline(bytes: memory)
+        do {
+            guard usesSocket else {
+                let options = ["checkpoint", "--leave-running", "--compression=none", "--image-path=\(directory)"]
+                return try await slot.runsc.run(options, until: deadline)
+            }
+            let files = try await BlockingPool.shared.run { try CheckpointImage.create(in: directory) }
+            try await slot.control.call(
+                "containerManager.Checkpoint",
+                #"{"metadata":{"compression":"none"},"have_pages_file":true,"Resume":true}"#,
+                descriptors: files.map(\.raw), until: deadline)
+        } catch {
+            await CheckpointImage.remove(from: directory)
+            throw (error as? SystemError)?.sandboxError(.driverFailed, "The checkpoint's files cannot be made.") ?? error
+        }
+    }
+
+    private func memoryInUse() async throws -> UInt64 {
+        let cgroup = slot.cgroup
+        let sandbox = try await slot.shim.information(until: callDeadline).sandbox
+        return try await BlockingPool.shared.run {
+            if let bytes = try? cgroup?.memoryBytes() { return bytes }
+            return ProcessFacts(pid: sandbox)?.residentBytes ?? 0
+        }
+    }
+
+    public func stats() async throws -> ExecutionStats {
+        guard let cgroup = slot.cgroup else {
+            throw SandboxError(.unsupported, "This machine has no control groups to count a sandbox's usage with.")
+        }
+        do {
+            return try await BlockingPool.shared.run {
+                ExecutionStats(
+                    cpuNanoseconds: try cgroup.cpuNanoseconds(), memoryBytes: try cgroup.memoryBytes(),
+                    processes: try cgroup.processes().count)
+            }
+        } catch {
+            throw SandboxError(.driverFailed, "The sandbox's usage cannot be read.", cause: error)
+        }
+    }
+
+    public func ended() async -> ExecutionEnd {
+        do {
+            let text = String(decoding: try await slot.shim.request(.watch, until: nil).payload, as: UTF8.self)
+            let kills = (try? slot.cgroup?.outOfMemoryKills()) ?? 0
+            return ExecutionEnd(code: Int32(text), outOfMemory: kills > 0, detail: slot.lastWords())
+        } catch {
+            return ExecutionEnd(code: nil, detail: "\((error as? SandboxError)?.cause ?? error)")
+        }
+    }
+}

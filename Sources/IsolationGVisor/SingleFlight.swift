@@ -1,0 +1,60 @@
+internal import Synchronization
+
+/// Work that several callers may ask for and that is done once: who comes while it is under way waits for it, and who
+/// comes after it succeeded has nothing to do. A failure is reported to all who waited; the next caller tries again.
+final class SingleFlight: Sendable {
+    private enum State {
+        case idle
+        case running([CheckedContinuation<Void, any Error>])
+        case done
+    }
+
+    private enum Decision { case begin, wait, nothing }
+
+    private let state = Mutex(State.idle)
+
+    func run(_ body: () async throws -> Void) async throws {
+        let decision = state.withLock { state in
+            switch state {
+            case .idle:
+                state = .running([])
+                return Decision.begin
+            case .running: return .wait
+            case .done: return .nothing
+            }
+        }
+        switch decision {
+        case .nothing: return
+        case .wait: try await join()
+        case .begin:
+            do {
+                try await body()
+                finish(.done, .success(()))
+            } catch {
+                finish(.idle, .failure(error))
+                throw error
+            }
+        }
+    }
+
+    private func join() async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            let isOver = state.withLock { state in
+                guard case .running(let waiting) = state else { return true }
+                state = .running(waiting + [continuation])
+                return false
+            }
+            // It ended between the decision and here; its outcome was not for us, but nothing is under way either.
+            if isOver { continuation.resume() }
+        }
+    }
+
+    private func finish(_ next: State, _ result: Result<Void, any Error>) {
+        let waiting = state.withLock { state in
+            defer { state = next }
+            if case .running(let waiting) = state { return waiting }
+            return []
+        }
+        for continuation in waiting { continuation.resume(with: result) }
+    }
+}
