@@ -100,7 +100,7 @@ struct EndTests {
     }
 
     @Test func `a run has a deadline for its start only`() async throws {
-        let (guest, session) = try await FakeGuest.session(requestDeadline: .milliseconds(100))
+        let (guest, session) = try await FakeGuest.session(requestDeadline: .seconds(2))
         async let running = session.run(ProcessStart(arguments: ["x"]), input: nil, outputLimit: 1)
         let (id, _) = try await guest.request()
         await guest.send(.started(.test(1)), on: id)

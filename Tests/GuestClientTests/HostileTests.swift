@@ -9,9 +9,12 @@ struct HostileTests {
     /// One attack on a session with a process stream under way.
     struct Attack: Sendable, CustomTestStringConvertible {
         var testDescription: String
+        /// Whether only who reads the stream can notice it.
+        var needsReader: Bool
         var act: @Sendable (FakeGuest, UInt32) async throws -> Void
-        init(_ name: String, _ act: @escaping @Sendable (FakeGuest, UInt32) async throws -> Void) {
+        init(_ name: String, needsReader: Bool = false, _ act: @escaping @Sendable (FakeGuest, UInt32) async throws -> Void) {
             testDescription = name
+            self.needsReader = needsReader
             self.act = act
         }
     }
@@ -23,12 +26,14 @@ struct HostileTests {
         let (id, _) = try await guest.request()
         await guest.send(.started(.test(1)), on: id)
         let stream = try await starting
-        async let next = code { while try await stream.next() != nil {} }
+        let reading = Task { attack.needsReader ? await code { while try await stream.next() != nil {} } : nil }
         try await attack.act(guest, id)
         let end = await session.ended()
         #expect(end?.code == .guestFailed)
         #expect(end?.cause != nil, "a breach, not a lost connection")
-        #expect(await next == .guestFailed)
+        if attack.needsReader { #expect(await reading.value == .guestFailed) }
+        let next = await code { while try await stream.next() != nil {} }
+        #expect(next == .guestFailed || attack.needsReader)
         let later = await code { _ = try await session.processes() }
         #expect(later == .guestFailed)
         #expect(session.openStreams == 0)
@@ -98,8 +103,8 @@ struct HostileTests {
             await guest.close(id, WireStatus(.failed))
             await guest.send(data: [1], on: id)
         },
-        Attack("a reply of the wrong type") { guest, id in await guest.send(.ok, on: id, final: true) },
-        Attack("a reply that cannot be read") { guest, id in
+        Attack("a reply of the wrong type", needsReader: true) { guest, id in await guest.send(.ok, on: id, final: true) },
+        Attack("a reply that cannot be read", needsReader: true) { guest, id in
             await guest.send(Frame(.message, stream: id, flags: .final, payload: [0xFF, 0xFF, 1]))
         },
     ]
@@ -123,10 +128,11 @@ struct HostileTests {
         },
         Attack("pings without reading the pongs") { guest, _ in
             try await guest.reads(false)
-            for _ in 0..<1_000_000 / 10 {
+            for _ in 0..<100_000 {
                 await guest.send(Frame(.ping, stream: 0, payload: [UInt8](repeating: 0, count: 64)))
             }
-            try await guest.reads(true)
+            // The host may have hung up by now.
+            try? await guest.reads(true)
         },
     ]
 

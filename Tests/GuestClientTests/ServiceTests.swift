@@ -78,6 +78,9 @@ struct ServiceTests {
         await guest.send(.ok, on: id, final: true)
         let code = await code { try await session.offer([]) { _, _ in } }
         #expect(code == .invalidState)
+        async let ping: Void = session.ping(deadline: .seconds(20))
+        await guest.send(Frame(.pong, stream: 0, payload: try await guest.next().payload))
+        try await ping
         await session.close()
         try await offering.value
     }
