@@ -50,6 +50,7 @@ extension SandboxError.Code {
         ErrorRow(code: .cancelled, httpStatus: 499, retryable: true, exitCode: 75),
         ErrorRow(code: .driverFailed, httpStatus: 500, retryable: true, exitCode: 70),
         ErrorRow(code: .guestFailed, httpStatus: 500, retryable: true, exitCode: 70),
+        ErrorRow(code: .memoryLost, httpStatus: 500, retryable: false, exitCode: 70),
         ErrorRow(code: .storeFailed, httpStatus: 500, retryable: true, exitCode: 70),
         ErrorRow(code: .internalError, httpStatus: 500, retryable: false, exitCode: 70),
     ]

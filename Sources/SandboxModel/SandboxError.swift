@@ -77,6 +77,8 @@ extension SandboxError.Code {
     // It is our fault.
     public static let driverFailed = Self(rawValue: "driver_failed")
     public static let guestFailed = Self(rawValue: "guest_failed")
+    /// Not of a request: the problem of a sandbox whose processes and memory are gone while its files are intact.
+    public static let memoryLost = Self(rawValue: "memory_lost")
     public static let storeFailed = Self(rawValue: "store_failed")
     public static let internalError = Self(rawValue: "internal_error")
 }

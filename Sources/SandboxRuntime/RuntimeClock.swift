@@ -1,9 +1,5 @@
-public import SandboxModel
-#if canImport(Glibc)
 internal import Glibc
-#elseif canImport(Darwin)
-internal import Darwin
-#endif
+public import SandboxModel
 
 /// A point on the clock that never jumps, in nanoseconds from an arbitrary origin.
 public struct Moment: Sendable, Hashable, Comparable {

@@ -1,8 +1,13 @@
+internal import Glibc
 
 /// Settings of ``SandboxRuntime``; the defaults are meant for production.
 public struct RuntimeConfiguration: Sendable {
+    /// Path of the static binary `nightjar-init`, which is installed for sandboxes that start from now on.
+    public var initBinary: String
     /// Tier that a new sandbox gets.
     public var defaultTier = "gvisor"
+    /// Identifies this boot of the host: what ran in another one is gone.
+    public var bootID = RuntimeConfiguration.currentBootID()
     /// Share of one core, averaged over ``sampleInterval``, from which a sandbox counts as busy.
     public var busyShare = 0.02
     /// How often the supervisor looks at the sandboxes.
@@ -17,16 +22,26 @@ public struct RuntimeConfiguration: Sendable {
     public var ephemeralRetention = Duration.seconds(3600)
     /// What a stop gives the processes between SIGTERM and SIGKILL.
     public var stopGrace = Duration.seconds(5)
-    /// The longest wait for an answer of the guest's init.
+    /// The longest wait for an answer of the guest's init in a transition.
     public var guestDeadline = Duration.seconds(10)
     /// How long a graceful end of the server waits for transitions under way.
     public var drainDeadline = Duration.seconds(20)
-    /// How many sandboxes are reattached, sampled or decided upon at once.
+    /// How many sandboxes are taken over at once when the server starts.
     public var parallelism = 16
-    /// Offers `GET http://127.0.0.1:7576/v1/metadata` inside every sandbox.
+    /// Offers `GET http://127.0.0.1:7576/v1/metadata` inside every sandbox; `nil`: not.
     public var metadataPort: UInt16? = 7576
-    /// Free space that a checkpoint leaves on the device, in bytes.
+    /// Bytes that a checkpoint leaves free on the device.
     public var reservedSpace: Int64 = 256 << 20
 
-    public init() {}
+    public init(initBinary: String) { self.initBinary = initBinary }
+
+    /// The kernel's identifier of this boot; empty if it has none.
+    public static func currentBootID() -> String {
+        let file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return "" }
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: 64)
+        let count = read(file, &bytes, bytes.count)
+        return String(decoding: bytes.prefix(max(0, count)).filter { $0 > 0x20 }, as: UTF8.self)
+    }
 }

@@ -62,15 +62,18 @@ public struct CheckpointManifest: Sendable, Hashable, Codable {
 /// Why a checkpoint can never be restored. Whoever gets this error may give the memory up; every other error may pass.
 public struct UnusableCheckpoint: Error, Sendable, CustomStringConvertible {
     public var reason: String
+    public init(reason: String) { self.reason = reason }
     public var description: String { reason }
 }
 
 extension DataDirectory {
     /// Makes the empty directory that a checkpoint is written to.
-    public func beginCheckpoint(of id: SandboxID) async throws -> String {
-        let place = paths(of: id).newCheckpoint
+    public func beginCheckpoint(of id: SandboxID, generation: Int) async throws -> String {
+        let paths = paths(of: id)
+        let place = paths.newCheckpoint(generation)
         try await blocking { [self] in
             try moveToTrash(place)
+            try Files.makeDirectory(paths.checkpoints, mode: 0o700)
             try Files.makeDirectory(place, mode: 0o700)
         }
         return place
@@ -86,7 +89,8 @@ extension DataDirectory {
     public func commitCheckpoint(_ manifest: CheckpointManifest) async throws -> CheckpointManifest {
         let paths = paths(of: manifest.sandbox)
         return try await blocking { [self] in
-            let fresh = paths.newCheckpoint
+            let fresh = paths.newCheckpoint(manifest.generation)
+            let place = paths.checkpoint(manifest.generation)
             var manifest = manifest
             manifest.files = try Files.entries(fresh).map { name in
                 let size = try Files.size("\(fresh)/\(name)")
@@ -100,8 +104,9 @@ extension DataDirectory {
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
             try Files.write(Array(try encoder.encode(manifest)), to: fresh + "/manifest.json", mode: 0o600)
             try Files.sync(fresh, directory: true)
-            try moveToTrash(paths.checkpoint)
-            try Files.rename(fresh, to: paths.checkpoint)
+            try moveToTrash(place)
+            try Files.rename(fresh, to: place)
+            try Files.sync(paths.checkpoints, directory: true)
             try Files.sync(paths.root, directory: true)
             try Files.syncFileSystem(of: paths.upper)
             return manifest
@@ -114,7 +119,7 @@ extension DataDirectory {
     /// - Throws: ``UnusableCheckpoint`` if it is missing, incomplete, altered, of another sandbox or of another
     ///   generation; ``SandboxError`` with `unsupported` if it has a newer format, other codes for what may pass.
     public func validateCheckpoint(of id: SandboxID, generation: Int) async throws -> CheckpointManifest {
-        let place = paths(of: id).checkpoint
+        let place = paths(of: id).checkpoint(generation)
         return try await blocking {
             guard Files.exists(place + "/manifest.json") else { throw UnusableCheckpoint(reason: "it is not there") }
             let bytes = try Files.read(place + "/manifest.json", limit: 1 << 20)
@@ -146,12 +151,18 @@ extension DataDirectory {
         }
     }
 
-    /// Takes the checkpoint, and one that is half written, out of their places; ``sweepTrash()`` removes them.
-    public func discardCheckpoints(of id: SandboxID) async throws {
-        let paths = paths(of: id)
+    /// Takes checkpoints up to a generation out of their places, finished or half written; ``sweepTrash()`` removes
+    /// them. A newer one stays, so this may run late.
+    public func discardCheckpoints(of id: SandboxID, through generation: Int) async throws {
+        let parent = paths(of: id).checkpoints
         try await blocking { [self] in
-            try moveToTrash(paths.checkpoint)
-            try moveToTrash(paths.newCheckpoint)
+            guard Files.exists(parent) else { return }
+            for name in try Files.entries(parent) {
+                guard let number = name.split(separator: ".").first.flatMap({ Int($0) }), number > generation else {
+                    try moveToTrash("\(parent)/\(name)")
+                    continue
+                }
+            }
         }
     }
 }

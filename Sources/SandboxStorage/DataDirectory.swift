@@ -10,7 +10,7 @@ internal import Synchronization
 /// templates/NAME/current     → versions/HASH/{template.json,rootfs/}
 /// guest/HASH/.nightjar/init  layer with the init binary, named by its content, never modified
 /// sandboxes/ID/upper, work   writable layer of a sandbox
-/// sandboxes/ID/checkpoint/   its memory while it sleeps, with manifest.json
+/// sandboxes/ID/checkpoint/N/ its memory while it sleeps, with manifest.json
 /// trash/                     what is being removed
 /// ```
 /// Directories that lead to a sandbox's files have mode 0700. All functions run their file work on threads of their
@@ -153,7 +153,9 @@ public struct SandboxPaths: Sendable, Hashable {
     public let root: String
     public var upper: String { root + "/upper" }
     public var work: String { root + "/work" }
-    public var checkpoint: String { root + "/checkpoint" }
+    var checkpoints: String { root + "/checkpoint" }
+    /// Memory that standby wrote, by the number of that standby.
+    public func checkpoint(_ generation: Int) -> String { "\(checkpoints)/\(generation)" }
     /// A checkpoint that is being written.
-    public var newCheckpoint: String { root + "/checkpoint.new" }
+    func newCheckpoint(_ generation: Int) -> String { "\(checkpoints)/\(generation).new" }
 }

@@ -1,0 +1,160 @@
+internal import GuestClient
+internal import SandboxModel
+internal import Wire
+
+/// What is known of the use of a running sandbox, and the one definition of idle.
+///
+/// Idle is a sandbox that has no request, no open stream and no running foreground process, that has used less CPU than
+/// the threshold on average over the last sample, and that nothing else keeps awake. The time since then is counted from
+/// the latest of: the end of the last activity, the last busy sample, the exit of the last foreground process, the start.
+struct IdleState: Sendable {
+    /// Requests and streams now, by what `awake_because` says of them.
+    private(set) var activities: [Activity: Int] = [:]
+    private(set) var lastActivityEnd: Moment
+    private var lastBusy: Moment
+    private var lastForegroundEnd: Moment
+    private var sample: (at: Moment, cpu: UInt64)?
+    /// Share of a core in the newest sample, if it was above the threshold.
+    private(set) var busyShare: Double?
+    /// Descriptions of foreground processes that ran when last looked.
+    private(set) var foreground: [String] = []
+    /// What would make a checkpoint fail, when last tried.
+    private(set) var blockers: [String] = []
+    private var failure: String?
+    private var failures = 0
+    /// Not to be decided upon before.
+    private var notBefore: Moment
+    /// Whether somebody is looking at it just now.
+    var probing = false
+
+    init(now: Moment) {
+        lastActivityEnd = now
+        lastBusy = now
+        lastForegroundEnd = now
+        notBefore = now
+    }
+
+    /// A fresh start of the clock for a sandbox that runs again; who uses it still does.
+    init(now: Moment, keeping former: IdleState) {
+        self.init(now: now)
+        activities = former.activities
+    }
+
+    // MARK: What happens
+
+    mutating func begin(_ activity: Activity) {
+        activities[activity, default: 0] += 1
+        // The CPU of a request is no sign of work that goes on behind it.
+        sample = nil
+        busyShare = nil
+    }
+
+    mutating func end(_ activity: Activity, now: Moment) {
+        guard let count = activities[activity] else { return }
+        activities[activity] = count > 1 ? count - 1 : nil
+        lastActivityEnd = now
+        notBefore = now
+    }
+
+    /// Takes note of the CPU time used since the incarnation began.
+    mutating func note(cpu: UInt64, now: Moment, threshold: Double) {
+        defer { sample = (now, cpu) }
+        guard let sample, now > sample.at, cpu >= sample.cpu else { return }
+        let share = Double(cpu - sample.cpu) / 1e9 / now.seconds(since: sample.at)
+        busyShare = share >= threshold ? share : nil
+        if busyShare != nil { lastBusy = now }
+    }
+
+    /// Takes note of the processes inside.
+    ///
+    /// - Parameter wall: The time of day at `now`, to place exits that the guest reports.
+    mutating func note(processes: [ProcessInfo], now: Moment, wall: Timestamp) {
+        let ours = processes.filter { $0.tag == IdleState.foregroundTag }
+        foreground = ours.filter { $0.exit == nil }.map { process in
+            "process \(process.id) (\(IdleState.brief(process.arguments))) runs in the foreground"
+        }
+        for exit in ours.compactMap(\.exit) {
+            let age = Double(wall.unixNanoseconds - exit.endedUnixNanoseconds) / 1e9
+            lastForegroundEnd = max(lastForegroundEnd, now.advanced(by: -max(0, age)))
+        }
+    }
+
+    /// An idle action did not happen because a checkpoint would fail.
+    ///
+    /// - Returns: Whether these blockers are new, and so worth an event.
+    mutating func postponed(by blockers: [String], until next: Moment) -> Bool {
+        notBefore = next
+        defer { self.blockers = blockers }
+        return self.blockers != blockers
+    }
+
+    /// An idle action failed; the wait until the next one doubles each time.
+    mutating func failed(_ message: String, now: Moment, retry: Duration) {
+        failure = message
+        notBefore = now.advanced(by: retry.seconds * Double(1 << min(failures, 5)))
+        failures += 1
+    }
+
+    /// Looks again later.
+    mutating func lookAgain(at next: Moment) { notBefore = max(notBefore, next) }
+
+    // MARK: What follows
+
+    /// Whether a CPU sample is due.
+    func needsSample(now: Moment, interval: Double) -> Bool {
+        guard activities.isEmpty else { return false }
+        guard let sample else { return true }
+        return now.seconds(since: sample.at) >= interval
+    }
+
+    /// Since when nothing that can be dated has kept it awake.
+    var idleSince: Moment { max(lastActivityEnd, max(lastBusy, lastForegroundEnd)) }
+
+    /// Why it is awake, and if nothing keeps it awake, when its idle timeout ends.
+    func verdict(_ lifecycle: LifecyclePolicy) -> Verdict {
+        var reasons = activities.sorted { $0.key.text < $1.key.text }.map { activity, count in
+            count == 1 && activity.isRequest ? activity.text : "\(activity.text) (\(count))"
+        }
+        reasons += foreground
+        if let busyShare { reasons.append("cpu \(Int((busyShare * 100).rounded()))% of a core") }
+        if lifecycle.onIdle == .none { reasons.append("lifecycle.on_idle is none") }
+        reasons += blockers.map { "standby blocked: \($0)" }
+        if let failure { reasons.append("\(lifecycle.onIdle.rawValue) failed, to be tried again: \(failure)") }
+        let idleAt = reasons.isEmpty ? idleSince.advanced(by: lifecycle.idleTimeout) : nil
+        return Verdict(reasons: reasons, idleAt: idleAt)
+    }
+
+    /// Whether it is time to look inside and act: nothing that the host can see keeps it awake. Foreground processes,
+    /// blockers and failures are as they were when last looked, so they are looked at again when their wait is over.
+    func isDue(_ lifecycle: LifecyclePolicy, now: Moment) -> Bool {
+        activities.isEmpty && busyShare == nil && lifecycle.onIdle != .none && now >= notBefore
+            && now.seconds(since: idleSince) >= lifecycle.idleTimeout
+    }
+
+    struct Verdict: Sendable, Hashable {
+        /// As in `awake_because`.
+        var reasons: [String]
+        var idleAt: Moment?
+    }
+
+    static let foregroundTag = "foreground"
+
+    private static func brief(_ arguments: [String]) -> String {
+        let text = arguments.joined(separator: " ").map { $0.isNewline ? " " : $0 }
+        return text.count <= 60 ? String(text) : String(text.prefix(57)) + "..."
+    }
+}
+
+extension Activity {
+    var text: String {
+        switch self {
+        case .request(let name): "request: \(name)"
+        case .stream(let name): "stream: \(name)"
+        case .observer: "observer"
+        }
+    }
+
+    var isRequest: Bool {
+        if case .request = self { true } else { false }
+    }
+}

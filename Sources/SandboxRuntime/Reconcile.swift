@@ -1,0 +1,291 @@
+internal import GuestClient
+internal import Isolation
+internal import Logging
+internal import SandboxImages
+internal import SandboxModel
+internal import SandboxStorage
+internal import Store
+internal import Synchronization
+
+// What a new server does with what it finds: records, executions that outlived the former server, directories.
+extension SandboxRuntime {
+    /// What becomes of a sandbox that was found.
+    enum Adoption: Sendable, Hashable {
+        /// Open the session of the survivor again; `running` or `paused`, as recorded.
+        case reattach(paused: Bool)
+        /// A wake or start whose end nobody recorded: if the guest answers, it is done.
+        case completeStart
+        /// A standby that was not recorded as done: discard its image, and let the guest go on.
+        case resumeFromStandby
+        /// The processes are gone; a standby was under way: asleep if its image was finished, else memory is lost.
+        case standbyIfComplete
+        /// Nothing was under way.
+        case keep
+        case lost(String)
+        case finishStop
+        case delete(String)
+        case missingFiles
+    }
+
+    /// Installs the init and loads all records. Requests are answered from here on; those for a sandbox that is not yet
+    /// taken over wait for that.
+    func load() async throws {
+        let layer = try await storage.installInitLayer(from: configuration.initBinary)
+        shared.withLock { $0.initLayer = layer }
+        let now = clock.moment
+        let records = try await store.sandboxes()
+        registry.load(records.map { Sandbox(record: $0, phase: .adopting(Transition(.adopt)), now: now) })
+    }
+
+    /// Takes over every sandbox, and removes what belongs to none.
+    ///
+    /// It uses the same steps as the normal path: what was under way is finished or rolled back from its recorded
+    /// intent. The first failure of one sandbox (a broken record, a driver that refuses) is that sandbox's alone.
+    func reconcile() async throws {
+        for tier in drivers.keys { _ = await capabilities(of: tier) }
+        var survivors: [String: Set<ExecutionID>] = [:]
+        for (tier, driver) in drivers { survivors[tier] = Set(try await driver.survivors()) }
+        let directories = try await storage.sandboxIDs()
+        let found = registry.all.filter { sandbox in
+            if case .adopting = sandbox.machine.withLock({ $0.phase }) { true } else { false }
+        }
+        let (alive, present) = (survivors, directories)
+        await withTaskGroup(of: Void.self) { group in
+            var waiting = found.makeIterator()
+            for _ in 0..<configuration.parallelism {
+                guard let sandbox = waiting.next() else { break }
+                group.addTask { await self.adopt(sandbox, alive[sandbox.tier] ?? [], present) }
+            }
+            while await group.next() != nil {
+                guard let sandbox = waiting.next() else { continue }
+                group.addTask { await self.adopt(sandbox, alive[sandbox.tier] ?? [], present) }
+            }
+        }
+        await removeOrphans(survivors, directories, known: found)
+        shared.withLock { $0.ready = true }
+        logger.info("Ready", metadata: ["sandboxes": "\(found.count)"])
+    }
+
+    private func removeOrphans(
+        _ survivors: [String: Set<ExecutionID>], _ directories: Set<SandboxID>, known: [Sandbox]
+    ) async {
+        let owned = Set(known.compactMap { $0.machine.withLock { $0.status.execution } })
+        for (tier, executions) in survivors {
+            for execution in executions.subtracting(owned) where !isInUse(execution) {
+                logger.warning("An execution without a sandbox is ended", metadata: ["execution": "\(execution)"])
+                do {
+                    try await drivers[tier]?.destroy(execution)
+                } catch {
+                    logger.error("It could not be ended", metadata: ["execution": "\(execution)", "error": "\(error)"])
+                }
+            }
+        }
+        for id in directories where registry[id] == nil {
+            logger.warning("A directory without a sandbox is removed", metadata: ["sandbox": "\(id)"])
+            try? await storage.trashSandbox(id)
+        }
+        await removeOldLayers()
+        sweepLater()
+    }
+
+    private func isInUse(_ execution: ExecutionID) -> Bool {
+        registry.all.contains { sandbox in
+            sandbox.machine.withLock { $0.incarnation?.id == execution || $0.transition?.execution == execution }
+        }
+    }
+
+    private func removeOldLayers() async {
+        let current = shared.withLock { $0.initLayer }
+        let used = Set(registry.all.map { sandbox in sandbox.machine.withLock { $0.initLayer } } + [current])
+        do {
+            try await storage.removeInitLayers(except: used)
+        } catch {
+            logger.warning("Old init layers could not be removed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// The whole table: what to do with a record, given whether its execution survived and its directory is there.
+    static func adoption(
+        of status: SandboxRecord.Status, durable: Bool, survives: Bool, hasFiles: Bool, sameBoot: Bool
+    ) -> Adoption {
+        if status.deleting { return .delete("its deletion was interrupted") }
+        if status.state == .creating { return .delete("its creation was interrupted") }
+        guard hasFiles else { return .missingFiles }
+        // The layer of an ephemeral sandbox is not synced while it runs: a crash of the host may have torn it.
+        let torn = !durable && !survives && !sameBoot
+        switch status.state {
+        case .running, .paused:
+            if survives { return .reattach(paused: status.state == .paused) }
+            return torn ? .delete("the host restarted while it ran") : .lost(lostReason(sameBoot))
+        case .suspending:
+            if survives { return .resumeFromStandby }
+            return .standbyIfComplete
+        case .resuming:
+            if survives { return .completeStart }
+            return .keep
+        case .stopping: return .finishStop
+        case .standby, .stopped, .failed, .creating: return .keep
+        }
+    }
+
+    private static func lostReason(_ sameBoot: Bool) -> String {
+        sameBoot ? "it ended while the server was away" : "the host restarted"
+    }
+
+    private func adopt(_ sandbox: Sandbox, _ survivors: Set<ExecutionID>, _ directories: Set<SandboxID>) async {
+        let machine = sandbox.machine.withLock { $0 }
+        guard case .adopting(let transition) = machine.phase else { return }
+        let status = machine.status
+        let survives = status.execution.map(survivors.contains) ?? false
+        let adoption = Self.adoption(
+            of: status, durable: sandbox.durable, survives: survives, hasFiles: directories.contains(sandbox.id),
+            sameBoot: status.boot == configuration.bootID)
+        logger.debug("Taking over", metadata: ["sandbox": "\(sandbox.id)", "as": "\(adoption)"])
+        await perform(transition, on: sandbox) {
+            do {
+                try await self.carryOut(adoption, on: sandbox, transition, status, survives: survives)
+            } catch {
+                if self.isCurrent(transition, sandbox) { await self.fail(sandbox, transition, .from(error)) }
+                throw error
+            }
+        }
+    }
+
+    private func carryOut(
+        _ adoption: Adoption, on sandbox: Sandbox, _ transition: Transition, _ status: SandboxRecord.Status, survives: Bool
+    ) async throws {
+        switch adoption {
+        case .reattach(let paused): try await takeOver(sandbox, transition, status, paused: paused)
+        case .completeStart: try await completeStart(sandbox, transition, status)
+        case .resumeFromStandby:
+            try await storage.discardCheckpoints(of: sandbox.id, through: status.checkpointGeneration)
+            try await takeOver(sandbox, transition, status, paused: false)
+        case .standbyIfComplete: try await standbyIfComplete(sandbox, transition, status)
+        case .keep: try await keep(sandbox, transition, status)
+        case .lost(let reason):
+            try await lose(sandbox, transition, status.execution, .execution(ExecutionEnd(code: nil, detail: reason)))
+        case .finishStop:
+            try await finishStop(sandbox, transition, status.execution, problem: nil, type: "sandbox.stopped", [:])
+        case .delete(let reason):
+            logger.notice("A sandbox is removed", metadata: ["sandbox": "\(sandbox.id)", "reason": "\(reason)"])
+            guard case .begin(let work) = sandbox.machine.withLock({ $0.decide(.delete) }) else { return }
+            // Nothing of the adoption is under way, so there is nothing to wait for.
+            await perform(work.transition, on: sandbox) {
+                try await self.delete(sandbox, work.transition, nil, overtaken: nil)
+            }
+        case .missingFiles:
+            if let execution = status.execution, survives { try await destroy(execution, of: sandbox) }
+            await fail(
+                sandbox, transition,
+                SandboxError(.storeFailed, "The sandbox's files are gone.", hint: "delete it, or restore its directory"))
+        }
+    }
+
+    private func reattached(_ sandbox: Sandbox, _ id: ExecutionID?) async throws -> Incarnation {
+        guard let id else { throw SandboxError(.driverFailed, "The sandbox has no processes.") }
+        await prepareDefaults(sandbox)
+        return Incarnation(execution: try await driver(of: sandbox).reattach(id))
+    }
+
+    /// The template may be gone; a sandbox that runs goes on all the same.
+    private func prepareDefaults(_ sandbox: Sandbox) async {
+        guard let template = try? await images.template(sandbox.templateName, version: sandbox.templateVersion) else { return }
+        let prepared = Prepared(template, sandbox.machine.withLock { $0.spec.value })
+        sandbox.template.withLock { $0 = prepared }
+    }
+
+    private func takeOver(
+        _ sandbox: Sandbox, _ transition: Transition, _ status: SandboxRecord.Status, paused: Bool
+    ) async throws {
+        do {
+            let incarnation = try await reattached(sandbox, status.execution)
+            if paused {
+                // Only a running init can begin a session.
+                try await incarnation.execution.pause()
+            } else {
+                try await incarnation.execution.resume()
+                try await incarnation.session.ping(deadline: configuration.guestDeadline)
+            }
+            try await record(sandbox, transition, paused ? .paused : .running) { $0.checkpoint = nil }
+            settle(sandbox, transition, to: paused ? .paused(incarnation) : .running(incarnation))
+            watch(sandbox, incarnation)
+        } catch {
+            guard isCurrent(transition, sandbox) else { throw error }
+            logger.warning("A sandbox could not be taken over", metadata: log(sandbox, error))
+            let end = ExecutionEnd(code: nil, detail: "it could not be taken over")
+            try await lose(sandbox, transition, status.execution, .execution(end))
+        }
+    }
+
+    /// A guest that answers has run since, so its image is stale; one that does not never got that far.
+    private func completeStart(
+        _ sandbox: Sandbox, _ transition: Transition, _ status: SandboxRecord.Status
+    ) async throws {
+        let incarnation: Incarnation
+        do {
+            incarnation = try await reattached(sandbox, status.execution)
+            try await incarnation.session.ping(deadline: configuration.guestDeadline)
+        } catch {
+            guard isCurrent(transition, sandbox) else { throw error }
+            return try await keep(sandbox, transition, status)
+        }
+        let woken = status.checkpoint != nil
+        let detail = ["from": woken ? "standby" : "stopped"]
+        try await record(
+            sandbox, transition, .running, events: [event("sandbox.running", sandbox, detail)], durability: .device
+        ) { status in
+            if woken { status.wakes += 1 }
+            status.checkpoint = nil
+        }
+        settle(sandbox, transition, to: .running(incarnation))
+        watch(sandbox, incarnation)
+        discardCheckpointsLater(sandbox)
+    }
+
+    private func standbyIfComplete(
+        _ sandbox: Sandbox, _ transition: Transition, _ status: SandboxRecord.Status
+    ) async throws {
+        do {
+            let manifest = try await storage.validateCheckpoint(of: sandbox.id, generation: status.checkpointGeneration)
+            guard manifest.execution == status.execution else { throw UnusableCheckpoint(reason: "it is of another time") }
+            if let execution = status.execution { try await destroy(execution, of: sandbox) }
+            await prepareDefaults(sandbox)
+            try await record(
+                sandbox, transition, .standby, events: [event("sandbox.standby", sandbox, ["reason": "recovered"])],
+                durability: .device
+            ) { status in
+                status.checkpoint = .init(generation: manifest.generation, bytes: manifest.bytes)
+                status.execution = nil
+                status.boot = ""
+            }
+            settle(sandbox, transition, to: .standby)
+        } catch let unusable as UnusableCheckpoint {
+            let end = ExecutionEnd(code: nil, detail: "it ended in the middle of a standby: \(unusable.reason)")
+            if !sandbox.durable, status.boot != configuration.bootID {
+                try await carryOut(.delete("the host restarted while it ran"), on: sandbox, transition, status, survives: false)
+            } else {
+                try await lose(sandbox, transition, status.execution, .execution(end))
+            }
+        }
+    }
+
+    /// Rests where the record says; a wake or start that got nowhere goes back to where it came from.
+    private func keep(_ sandbox: Sandbox, _ transition: Transition, _ status: SandboxRecord.Status) async throws {
+        if let execution = status.execution { try await destroy(execution, of: sandbox) }
+        await prepareDefaults(sandbox)
+        let rest: (SandboxMachine.Rest, SandboxState)
+        switch status.state {
+        case .standby: rest = (.standby, .standby)
+        case .resuming: rest = status.checkpoint == nil ? (.stopped, .stopped) : (.standby, .standby)
+        case .failed: rest = (.failed, .failed)
+        default: rest = (.stopped, .stopped)
+        }
+        if status.execution != nil || status.state != rest.1 {
+            try await record(sandbox, transition, rest.1) { status in
+                status.execution = nil
+                status.boot = ""
+            }
+        }
+        settle(sandbox, transition, to: rest.0)
+    }
+}

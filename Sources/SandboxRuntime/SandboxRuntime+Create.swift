@@ -1,0 +1,160 @@
+internal import GuestClient
+internal import Isolation
+internal import Logging
+internal import SandboxImages
+public import SandboxModel
+internal import SandboxStorage
+internal import Store
+internal import Synchronization
+
+// Creation.
+extension SandboxRuntime {
+    /// Makes a sandbox and starts it. Returns when it runs.
+    ///
+    /// If it cannot be started, nothing of it is left. Cancelling the caller does not end the creation.
+    ///
+    /// - Parameter idempotency: A repeated creation with the same key and fingerprint within 24 hours returns the same
+    ///   sandbox as it is now, as long as it exists; one that comes while the first is under way waits for it.
+    /// - Throws: ``SandboxError`` with `invalid_request` or `invalid_name`, `template_not_found`, `name_taken`,
+    ///   `idempotency_conflict`, `unsupported` if the tier cannot run here, `no_space`, `driver_failed`.
+    public func create(_ spec: SandboxSpec, idempotency: Idempotency?) async throws -> SandboxResource {
+        let spec = try spec.validated()
+        if let idempotency, !Idempotency.isValid(key: idempotency.key) {
+            throw SandboxError(.invalidRequest, "Idempotency-Key must be 1 to 255 visible ASCII characters.")
+        }
+        if isStopping { throw SandboxError.stopping }
+        guard registry.isLoaded else { throw SandboxError.starting }
+        let transition = Transition(.create, beginning: ExecutionID())
+        let id = SandboxID()
+        if let idempotency {
+            let mine = Registry.PendingKey(fingerprint: idempotency.fingerprint, transition: transition, sandbox: id)
+            if let other = registry.claim(idempotency.key, mine) { return try await result(of: other, idempotency) }
+        }
+        let sandbox: Sandbox
+        do {
+            if let idempotency, let former = try await formerResult(idempotency) {
+                // Those who came meanwhile have the same key, and find what this one found.
+                release(idempotency, transition, .success(()))
+                return former
+            }
+            sandbox = try await prepare(spec, id, transition)
+        } catch {
+            if let idempotency { release(idempotency, transition, .failure(.from(error))) }
+            throw error
+        }
+        let accepted = operations.submit {
+            await self.perform(transition, on: sandbox) { try await self.create(sandbox, transition, idempotency) }
+            if let idempotency { self.registry.release(idempotency.key) }
+        }
+        if !accepted { transition.finish(.failure(.stopping)) }
+        try await transition.wait()
+        return sandbox.resource(clock: clock)
+    }
+
+    private func release(_ idempotency: Idempotency, _ transition: Transition, _ outcome: Result<Void, SandboxError>) {
+        registry.release(idempotency.key)
+        transition.finish(outcome)
+    }
+
+    /// The sandbox of a creation under way with the same key.
+    private func result(of pending: Registry.PendingKey, _ idempotency: Idempotency) async throws -> SandboxResource {
+        guard pending.fingerprint == idempotency.fingerprint else { throw SandboxError.keyInUse }
+        try await pending.transition.wait()
+        if let sandbox = registry[pending.sandbox] { return sandbox.resource(clock: clock) }
+        if let former = try await formerResult(idempotency) { return former }
+        throw SandboxError.notFound(pending.sandbox.rawValue)
+    }
+
+    /// The sandbox of a creation that is over, with the same key.
+    private func formerResult(_ idempotency: Idempotency) async throws -> SandboxResource? {
+        let oldest = clock.now.adding(seconds: -Self.idempotencyLifetime)
+        guard let (id, fingerprint) = try await store.sandbox(idempotencyKey: idempotency.key, since: oldest),
+            let sandbox = registry[id]
+        else { return nil }
+        guard fingerprint == idempotency.fingerprint else { throw SandboxError.keyInUse }
+        return sandbox.resource(clock: clock)
+    }
+
+    static let idempotencyLifetime = 24.0 * 3600
+
+    /// Checks what a creation needs, and takes the name.
+    private func prepare(_ spec: ValidatedSpec, _ id: SandboxID, _ transition: Transition) async throws -> Sandbox {
+        let tier = configuration.defaultTier
+        guard let capabilities = await capabilities(of: tier) else {
+            throw SandboxError(.unsupported, "This server has no tier \(tier).", hint: "see `nightjar doctor`")
+        }
+        guard capabilities.run.available else {
+            throw SandboxError(
+                .unsupported, "The tier \(tier) cannot run here: \(capabilities.run.reason ?? "unknown reason").",
+                hint: "see `nightjar doctor`")
+        }
+        let template = try await images.template(spec.value.template)
+        guard template.resource.isolation.contains(tier) else {
+            throw SandboxError(.unsupported, "The template \(spec.value.template) is not made for the tier \(tier).")
+        }
+        let now = clock.now
+        let record = SandboxRecord(
+            id: id, spec: spec, templateVersion: template.resource.version, isolation: tier,
+            initLayer: shared.withLock { $0.initLayer }, createdAt: now,
+            status: .init(
+                state: .creating, changedAt: now, lastActiveAt: now, execution: transition.execution,
+                boot: configuration.bootID))
+        let sandbox = Sandbox(
+            record: record, phase: .creating(transition), template: Prepared(template, spec.value), now: clock.moment)
+        try registry.add(sandbox)
+        return sandbox
+    }
+
+    private func create(_ sandbox: Sandbox, _ transition: Transition, _ idempotency: Idempotency?) async throws {
+        do {
+            let record = sandbox.record
+            try await store.insert(
+                record, idempotency: idempotency, events: [event("sandbox.created", sandbox)], durability: .process)
+            feed.signal()
+            try await storage.createSandbox(sandbox.id, durable: sandbox.durable)
+            let incarnation = try await launch(sandbox, transition)
+            // From here on it is promised to the caller.
+            try await confirmRunning(
+                sandbox, transition, incarnation, from: "creating", durability: sandbox.durable ? .device : .process)
+        } catch {
+            await undoCreation(sandbox, transition, error)
+            throw error
+        }
+    }
+
+    private func undoCreation(_ sandbox: Sandbox, _ transition: Transition, _ error: any Error) async {
+        // A deletion that overtook it cleans up itself.
+        guard isCurrent(transition, sandbox) else { return }
+        do {
+            if let execution = transition.execution { try await destroy(execution, of: sandbox) }
+            try await storage.trashSandbox(sandbox.id)
+            let code = SandboxError.from(error).code.rawValue
+            try await store.remove(
+                sandbox.id, events: [event("sandbox.deleted", sandbox, ["reason": "creation failed: \(code)"])],
+                durability: .process)
+            feed.signal()
+        } catch {
+            // The record stays `creating`, so the next start of the server removes what is left.
+            logger.error("A failed creation could not be undone", metadata: log(sandbox, error))
+        }
+        registry.remove(sandbox)
+        settle(sandbox, transition, to: .gone)
+        sweepLater()
+    }
+}
+
+extension SandboxError {
+    static let keyInUse = SandboxError(
+        .idempotencyConflict, "The idempotency key was used for another request.", hint: "use a new key per request")
+}
+
+extension Sandbox {
+    /// As the store has it.
+    var record: SandboxRecord {
+        machine.withLock { machine in
+            SandboxRecord(
+                id: id, spec: machine.spec, templateVersion: templateVersion, isolation: tier,
+                initLayer: machine.initLayer, createdAt: createdAt, status: machine.status)
+        }
+    }
+}

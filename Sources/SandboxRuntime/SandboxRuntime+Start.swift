@@ -1,0 +1,260 @@
+internal import GuestClient
+internal import Isolation
+internal import Logging
+internal import SandboxImages
+internal import SandboxModel
+internal import SandboxStorage
+internal import Store
+internal import Synchronization
+
+// The transitions that end in `running`: the first start, a fresh start on old files, a wake.
+extension SandboxRuntime {
+    /// A fresh start on the files that there are, from `stopped` or `failed`.
+    func restart(_ sandbox: Sandbox, _ transition: Transition) async throws {
+        let origin = sandbox.machine.withLock { $0.status }
+        do {
+            try await recordResuming(sandbox, transition, from: origin.state)
+            try await startAfresh(sandbox, transition, problem: origin.problem)
+        } catch {
+            try await fallBack(sandbox, transition, origin, error)
+        }
+    }
+
+    /// A wake from standby.
+    ///
+    /// The image on disk fits the files only as long as the guest has not run: from the confirmation of the wake on it
+    /// is stale, and the next standby writes a new one. So the confirmation must reach the device before the caller gets
+    /// the sandbox; the removal of the stale image can wait.
+    ///
+    /// If the restore fails, the image is kept and the sandbox is in standby again: the reason may pass (no space, no
+    /// memory, a host that is too busy), and memory that is given up never comes back. Only an image that is proven to be
+    /// unusable (``UnusableCheckpoint``: it is missing, torn or altered) is given up, and the sandbox starts from its
+    /// files, with the problem in its record. Whoever wants to give up the memory of a sandbox that fails to wake again
+    /// and again can stop it.
+    func wake(_ sandbox: Sandbox, _ transition: Transition) async throws {
+        let origin = sandbox.machine.withLock { $0.status }
+        do {
+            try await recordResuming(sandbox, transition, from: .standby)
+            let manifest: CheckpointManifest
+            do {
+                guard let checkpoint = origin.checkpoint else { throw UnusableCheckpoint(reason: "it was never recorded") }
+                manifest = try await storage.validateCheckpoint(of: sandbox.id, generation: checkpoint.generation)
+            } catch let unusable as UnusableCheckpoint {
+                return try await wakeWithoutMemory(sandbox, transition, unusable)
+            }
+            let incarnation = try await restore(sandbox, transition, manifest)
+            await greet(sandbox, incarnation, woken: true)
+            try await confirmWake(sandbox, transition, incarnation, origin)
+        } catch {
+            try await fallBack(sandbox, transition, origin, error)
+        }
+    }
+
+    private func recordResuming(_ sandbox: Sandbox, _ transition: Transition, from state: SandboxState) async throws {
+        let boot = configuration.bootID
+        try await record(
+            sandbox, transition, .resuming, events: [event("sandbox.resuming", sandbox, ["from": state.rawValue])]
+        ) { status in
+            status.execution = transition.execution
+            status.boot = boot
+        }
+    }
+
+    private func restore(
+        _ sandbox: Sandbox, _ transition: Transition, _ manifest: CheckpointManifest
+    ) async throws -> Incarnation {
+        if let capabilities = await capabilities(of: sandbox.tier), capabilities.version != manifest.driverVersion {
+            throw SandboxError(
+                .unsupported,
+                "The memory was written by \(sandbox.tier) \(manifest.driverVersion), here is \(capabilities.version).",
+                hint: "install that version, or stop the sandbox to start it afresh from its files")
+        }
+        let request = RestoreRequest(
+            start: try await startRequest(sandbox, transition, initLayer: manifest.initLayer, fresh: false),
+            checkpoint: storage.paths(of: sandbox.id).checkpoint(manifest.generation))
+        let execution = try await driver(of: sandbox).restore(request)
+        return try await owned(Incarnation(execution: execution), sandbox, transition)
+    }
+
+    private func confirmWake(
+        _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation, _ origin: SandboxRecord.Status
+    ) async throws {
+        do {
+            try await record(
+                sandbox, transition, .running, events: [event("sandbox.running", sandbox, ["from": "standby"])],
+                durability: .device
+            ) { status in
+                status.wakes = origin.wakes + 1
+                status.checkpoint = nil
+                status.problem = nil
+            }
+        } catch let error as SandboxError where error.code == .invalidState {
+            throw error
+        } catch {
+            // The guest runs, so its image is stale: going back would be the greater harm. A server that finds the
+            // record `resuming` looks for the execution and takes it over.
+            logger.error("A wake could not be confirmed", metadata: log(sandbox, error))
+        }
+        settle(sandbox, transition, to: .running(incarnation))
+        watch(sandbox, incarnation)
+        discardCheckpointsLater(sandbox)
+    }
+
+    private func wakeWithoutMemory(
+        _ sandbox: Sandbox, _ transition: Transition, _ unusable: UnusableCheckpoint
+    ) async throws {
+        logger.error("The memory of a sandbox is unusable", metadata: log(sandbox, unusable))
+        let problem = ProblemResource(
+            code: .memoryLost, message: "The memory on disk was unusable (\(unusable.reason)); it started from its files.",
+            at: clock.now)
+        try await record(
+            sandbox, transition, .resuming,
+            events: [event("sandbox.memory_lost", sandbox, ["reason": unusable.reason])], durability: .device
+        ) { status in
+            status.checkpoint = nil
+            status.problem = problem
+        }
+        try await startAfresh(sandbox, transition, problem: problem)
+        discardCheckpointsLater(sandbox)
+    }
+
+    private func startAfresh(_ sandbox: Sandbox, _ transition: Transition, problem: ProblemResource?) async throws {
+        let incarnation = try await launch(sandbox, transition)
+        try await confirmRunning(sandbox, transition, incarnation, from: "stopped", problem: problem)
+    }
+
+    /// After a failed wake or start: the state before it, with the memory if there was some.
+    private func fallBack(
+        _ sandbox: Sandbox, _ transition: Transition, _ origin: SandboxRecord.Status, _ error: any Error
+    ) async throws -> Never {
+        guard isCurrent(transition, sandbox) else { throw error }
+        if let execution = transition.execution {
+            do {
+                try await destroy(execution, of: sandbox)
+            } catch {
+                // What is left of it may still use the files.
+                await fail(sandbox, transition, .from(error))
+                throw error
+            }
+        }
+        // A wake that found its memory unusable has nothing to go back to but the files.
+        let status = sandbox.machine.withLock { $0.status }
+        let hasMemory = status.checkpoint != nil
+        let state: SandboxState = hasMemory ? .standby : .stopped
+        await recordIfPossible(sandbox, transition, state) { status in
+            status.execution = nil
+            status.boot = ""
+        }
+        settle(sandbox, transition, to: hasMemory ? .standby : .stopped)
+        throw error
+    }
+
+    // MARK: Parts
+
+    /// Starts the processes on the sandbox's root.
+    func launch(_ sandbox: Sandbox, _ transition: Transition) async throws -> Incarnation {
+        let layer = shared.withLock { $0.initLayer }
+        let request = try await startRequest(sandbox, transition, initLayer: layer, fresh: true)
+        let execution = try await driver(of: sandbox).start(request)
+        let incarnation = try await owned(Incarnation(execution: execution), sandbox, transition)
+        await greet(sandbox, incarnation, woken: false)
+        return incarnation
+    }
+
+    /// Refuses an incarnation that came too late: a deletion has overtaken its transition.
+    private func owned(
+        _ incarnation: Incarnation, _ sandbox: Sandbox, _ transition: Transition
+    ) async throws -> Incarnation {
+        if isCurrent(transition, sandbox) { return incarnation }
+        try await destroy(incarnation.id, of: sandbox)
+        throw SandboxError.overtaken
+    }
+
+    func confirmRunning(
+        _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation, from origin: String,
+        durability: Durability = .process, problem: ProblemResource? = nil
+    ) async throws {
+        try await record(
+            sandbox, transition, .running, events: [event("sandbox.running", sandbox, ["from": origin])],
+            durability: durability, initLayer: shared.withLock { $0.initLayer }
+        ) { status in
+            status.checkpoint = nil
+            status.problem = problem
+        }
+        settle(sandbox, transition, to: .running(incarnation))
+        watch(sandbox, incarnation)
+    }
+
+    private func startRequest(
+        _ sandbox: Sandbox, _ transition: Transition, initLayer: String, fresh: Bool
+    ) async throws -> StartRequest {
+        guard let execution = transition.execution else {
+            throw SandboxError(.internalError, "A start has no execution.")
+        }
+        let rootfs = try await rootfs(of: sandbox)
+        try await storage.prepareRoot(of: sandbox.id, fresh: fresh)
+        let paths = storage.paths(of: sandbox.id)
+        let root = SandboxRoot(
+            lower: [storage.initLayerPath(initLayer), rootfs], upper: paths.upper, work: paths.work,
+            volatile: !sandbox.durable)
+        return StartRequest(
+            sandbox: sandbox.id, execution: execution, root: root, hostname: sandbox.name ?? sandbox.id.hostname,
+            limits: sandbox.limits)
+    }
+
+    /// The root of the template's version that the sandbox was created from.
+    private func rootfs(of sandbox: Sandbox) async throws -> String {
+        if let known = sandbox.template.withLock({ $0 }) { return known.rootfs }
+        let template = try await images.template(sandbox.templateName, version: sandbox.templateVersion)
+        let prepared = Prepared(template, sandbox.machine.withLock { $0.spec.value })
+        sandbox.template.withLock { $0 = prepared }
+        return prepared.rootfs
+    }
+
+    /// Nothing of this is worth failing a start for.
+    func greet(_ sandbox: Sandbox, _ incarnation: Incarnation, woken: Bool) async {
+        guard woken else { return }
+        let session = incarnation.session
+        let now = clock.now.unixNanoseconds
+        var generator = SystemRandomNumberGenerator()
+        let seed = (0..<8).flatMap { _ in withUnsafeBytes(of: generator.next() as UInt64, Array.init) }
+        do {
+            try await deadline(.seconds(2)) {
+                // Its clock stood still, and whoever copied the image knows its random numbers.
+                async let clock: Void = session.setClock(unixNanoseconds: now)
+                async let random: Void = session.addEntropy(seed)
+                _ = try await (clock, random)
+            }
+        } catch {
+            logger.warning("A woken guest has the old time or randomness", metadata: log(sandbox, error))
+        }
+    }
+
+    /// Removes checkpoints that no longer fit the files.
+    func discardCheckpointsLater(_ sandbox: Sandbox) {
+        let stale = sandbox.machine.withLock { $0.status.checkpointGeneration }
+        _ = operations.submit {
+            do {
+                try await self.storage.discardCheckpoints(of: sandbox.id, through: stale)
+                try await self.storage.sweepTrash()
+            } catch {
+                self.logger.warning("A stale checkpoint was not removed", metadata: self.log(sandbox, error))
+            }
+        }
+    }
+
+    /// Ends a transition in `failed`.
+    func fail(_ sandbox: Sandbox, _ transition: Transition, _ error: SandboxError) async {
+        let problem = ProblemResource(code: error.code, message: error.message, at: clock.now)
+        let detail = ["code": error.code.rawValue, "message": error.message]
+        await recordIfPossible(
+            sandbox, transition, .failed, events: [event("sandbox.failed", sandbox, detail)], durability: .device
+        ) { $0.problem = problem }
+        settle(sandbox, transition, to: .failed)
+    }
+}
+
+extension SandboxID {
+    /// As a host name: the random part.
+    var hostname: String { "nj-" + rawValue.dropFirst(3) }
+}

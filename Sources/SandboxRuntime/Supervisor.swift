@@ -1,0 +1,178 @@
+internal import GuestClient
+internal import Isolation
+internal import Logging
+internal import SandboxImages
+internal import SandboxModel
+internal import SandboxStorage
+internal import Store
+internal import Synchronization
+
+// One loop that looks at all sandboxes: who is idle, who is too old, what is to be forgotten.
+extension SandboxRuntime {
+    /// What a look at a sandbox says is to be done.
+    enum Attention: Sendable, Hashable {
+        case none
+        /// Nobody uses it: read its CPU time.
+        case sample
+        /// It is idle as far as the host can see: look inside, and act.
+        case decide
+        case stop
+        case delete
+    }
+
+    /// Runs until the task is cancelled or the server stops.
+    func supervise() async {
+        var nextPruning = clock.moment
+        while !Task.isCancelled, !isStopping {
+            lookAtAll()
+            if clock.moment >= nextPruning {
+                nextPruning = clock.moment.advanced(by: 3600)
+                pruneLater()
+            }
+            do { try await clock.sleep(for: configuration.tick) } catch { return }
+        }
+    }
+
+    /// Looks at every sandbox once and hands over what is to be done.
+    func lookAtAll() {
+        var counts: [SandboxState: Int] = [:]
+        for sandbox in registry.all {
+            let (now, wall) = (clock.moment, clock.now)
+            let (state, attention) = sandbox.machine.withLock { machine in
+                (machine.state, claimAttention(sandbox, &machine, now: now, wall: wall))
+            }
+            counts[state, default: 0] += 1
+            guard attention != .none else { continue }
+            let accepted = operations.submit {
+                await self.attend(sandbox, attention)
+                sandbox.machine.withLock { $0.idle.probing = false }
+            }
+            if !accepted { return }
+        }
+        telemetry.population(counts)
+    }
+
+    private func claimAttention(
+        _ sandbox: Sandbox, _ machine: inout SandboxMachine, now: Moment, wall: Timestamp
+    ) -> Attention {
+        guard !machine.idle.probing else { return .none }
+        let attention = attention(sandbox, machine, now: now, wall: wall)
+        machine.idle.probing = attention != .none
+        return attention
+    }
+
+    /// The whole policy, for one sandbox at one moment.
+    func attention(_ sandbox: Sandbox, _ machine: SandboxMachine, now: Moment, wall: Timestamp) -> Attention {
+        let lifecycle = machine.spec.value.lifecycle
+        if machine.transition != nil { return .none }
+        if let expiry = sandbox.expiry(lifecycle), expiry <= wall {
+            if !sandbox.durable { return .delete }
+            if machine.state != .stopped, machine.state != .failed { return .stop }
+        }
+        switch machine.phase {
+        case .running:
+            if machine.idle.isDue(lifecycle, now: now) { return .decide }
+            let interval = min(configuration.sampleInterval.seconds, lifecycle.idleTimeout / 3)
+            return machine.idle.needsSample(now: now, interval: interval) ? .sample : .none
+        case .standby, .stopped, .failed:
+            if sandbox.durable, !machine.status.deleting { return .none }
+            let retention = machine.status.deleting ? configuration.retryInterval : configuration.ephemeralRetention
+            return wall.seconds(since: machine.status.changedAt) >= retention.seconds ? .delete : .none
+        default: return .none
+        }
+    }
+
+    private func attend(_ sandbox: Sandbox, _ attention: Attention) async {
+        do {
+            switch attention {
+            case .none: break
+            case .sample: try await sample(sandbox)
+            case .decide: try await decideIdle(sandbox)
+            case .stop: try await command(.stop, on: sandbox)
+            case .delete: try await command(.delete, on: sandbox)
+            }
+        } catch {
+            logger.debug("The supervisor's work failed", metadata: log(sandbox, error))
+        }
+    }
+
+    private func sample(_ sandbox: Sandbox) async throws {
+        guard case .running(let incarnation) = sandbox.machine.withLock({ $0.phase }) else { return }
+        let cpu = try await incarnation.execution.stats().cpuNanoseconds
+        let now = clock.moment
+        sandbox.machine.withLock { machine in
+            guard machine.incarnation?.id == incarnation.id, machine.idle.activities.isEmpty else { return }
+            machine.idle.note(cpu: cpu, now: now, threshold: configuration.busyShare)
+        }
+    }
+
+    /// The host sees no use of the sandbox any more: asks inside, and carries out the idle action.
+    private func decideIdle(_ sandbox: Sandbox) async throws {
+        guard case .running(let incarnation) = sandbox.machine.withLock({ $0.phase }) else { return }
+        try await sample(sandbox)
+        let processes = try await deadline(configuration.guestDeadline) { try await incarnation.session.processes() }
+        let (now, wall) = (clock.moment, clock.now)
+        let action: IdleAction? = sandbox.machine.withLock { machine in
+            machine.idle.note(processes: processes, now: now, wall: wall)
+            let lifecycle = machine.spec.value.lifecycle
+            guard machine.idle.foreground.isEmpty else {
+                machine.idle.lookAgain(at: now.advanced(by: configuration.recheckInterval))
+                return nil
+            }
+            return machine.idle.isDue(lifecycle, now: now) ? lifecycle.onIdle : nil
+        }
+        guard let action else { return }
+        do {
+            switch action {
+            case .none: break
+            case .standby: _ = try await once(.idleStandby, sandbox)
+            case .stop: _ = try await once(.idleStop, sandbox)
+            case .delete: try await command(.delete, on: sandbox)
+            }
+        } catch {
+            try await put(off: action, sandbox, .from(error))
+        }
+    }
+
+    /// Begins an idle action unless somebody has begun to use the sandbox, and waits for its end.
+    private func once(_ command: SandboxMachine.Command, _ sandbox: Sandbox) async throws {
+        guard case .begin(let work) = sandbox.machine.withLock({ $0.decide(command) }) else { return }
+        begin(work, on: sandbox)
+        try await work.transition.wait()
+    }
+
+    /// The idle action did not happen: when to try again, and what `awake_because` says until then.
+    private func put(off action: IdleAction, _ sandbox: Sandbox, _ error: SandboxError) async throws {
+        // Called off by a request: nothing to be told.
+        if error.code == .cancelled || error.code == .invalidState { return }
+        let now = clock.moment
+        if let blocked = error.cause as? CheckpointBlocked {
+            let next = now.advanced(by: configuration.recheckInterval)
+            let isNew = sandbox.machine.withLock { $0.idle.postponed(by: blocked.blockers, until: next) }
+            guard isNew else { return }
+            telemetry.postponed()
+            let because = blocked.blockers.prefix(5).joined(separator: "\n")
+            try await append(event("sandbox.standby_postponed", sandbox, ["because": because]))
+            return
+        }
+        sandbox.machine.withLock { $0.idle.failed(error.message, now: now, retry: configuration.retryInterval) }
+        try await append(
+            event("sandbox.idle_action_failed", sandbox, ["action": action.rawValue, "code": error.code.rawValue]))
+    }
+
+    private func append(_ event: EventDraft) async throws {
+        try await store.append([event])
+        feed.signal()
+    }
+
+    private func pruneLater() {
+        let oldest = clock.now.adding(seconds: -Self.idempotencyLifetime)
+        _ = operations.submit {
+            do {
+                try await self.store.prune(idempotencyBefore: oldest)
+            } catch {
+                self.logger.warning("Old records could not be removed", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+}
