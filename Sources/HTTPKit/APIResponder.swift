@@ -45,11 +45,13 @@ public struct APIResponder: Sendable {
         do {
             try authenticate(request, connection)
             response = try await responder.respond(to: request, context: context)
+            if context.coreContext.endpointPath.value == Self.notFound { throw noRoute(request) }
             response.headers[.requestID] = requestID
         } catch {
-            let cause = explain(error, request)
-            failure = cause.error
-            response = ErrorResponse.response(for: cause.error, requestID: requestID, headers: cause.headers)
+            let known = ErrorResponse.sandboxError(from: error)
+            failure = known
+            response = ErrorResponse.response(for: known, requestID: requestID)
+            if known.code == .methodNotAllowed { response.headers[.allow] = allowed(request) }
         }
         if let head = output?.head { response.status = head.status }
         record(request, context, response, failure, duration: clock.now - start, logger)
@@ -65,17 +67,19 @@ public struct APIResponder: Sendable {
         }
     }
 
-    private func explain(_ error: any Error, _ request: Request) -> (error: SandboxError, headers: HTTPFields) {
-        if let http = error as? any HTTPResponseError, http.status == .notFound {
-            let methods = table.methods(at: request.uri.path).map(\.rawValue)
-            if !methods.isEmpty, !methods.contains(request.method.rawValue) {
-                let allowed = methods.joined(separator: ", ")
-                let error = SandboxError(
-                    .methodNotAllowed, "The method is not allowed here.", hint: "allowed: \(allowed)")
-                return (error, [.allow: allowed])
-            }
+    /// What Hummingbird's router calls a request that no route took.
+    private static let notFound = "NotFound"
+
+    private func allowed(_ request: Request) -> String {
+        table.methods(at: request.uri.path).map(\.rawValue).joined(separator: ", ")
+    }
+
+    private func noRoute(_ request: Request) -> SandboxError {
+        let allowed = allowed(request)
+        guard allowed.isEmpty else {
+            return SandboxError(.methodNotAllowed, "The method is not allowed here.", hint: "allowed: \(allowed)")
         }
-        return (ErrorResponse.sandboxError(from: error), [:])
+        return SandboxError(.routeNotFound, "There is nothing at this path.", hint: "see /v1/openapi.yaml")
     }
 
     /// The client's own id if it is 1 to 128 visible ASCII characters, otherwise a new one.
@@ -92,7 +96,7 @@ public struct APIResponder: Sendable {
         _ request: Request, _ context: APIContext, _ response: Response, _ failure: SandboxError?, duration: Duration,
         _ logger: Logger
     ) {
-        let route = failure?.code == .routeNotFound ? "none" : context.coreContext.endpointPath.value ?? "none"
+        let route = context.coreContext.endpointPath.value.flatMap { $0 == Self.notFound ? nil : $0 } ?? "none"
         let status = response.status.code
         let dimensions = [("method", Self.known(request.method)), ("route", route)]
         Counter(label: "nightjar_http_requests_total", dimensions: dimensions + [("status", "\(status)")]).increment()

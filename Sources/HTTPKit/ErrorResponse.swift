@@ -27,6 +27,16 @@ public enum ErrorResponse {
         return Response(status: .init(code: row.httpStatus), headers: headers, body: .init(byteBuffer: body))
     }
 
+    /// The answer to what the HTTP parser gave up on.
+    static func response(toUnreadable error: any Error) -> Response {
+        let isTooLarge = (error as? HTTPParserError) == .headerOverflow
+        let refusal = SandboxError(
+            .invalidRequest, isTooLarge ? "The request's header is too large." : "The request is not valid HTTP.")
+        var response = response(for: refusal, requestID: "req_" + randomToken(20))
+        if isTooLarge { response.status = .requestHeaderFieldsTooLarge }
+        return response
+    }
+
     /// Turns anything that a handler may throw into the one error type.
     public static func sandboxError(from error: any Error) -> SandboxError {
         switch error {

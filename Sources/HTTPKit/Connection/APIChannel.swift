@@ -110,6 +110,7 @@ public struct APIChannel: ServerChildChannel {
                 channel.eventLoop.makeCompletedFuture {
                     guard let handler = offer.handler else { throw ChannelError.inappropriateOperationForState }
                     let pipeline = channel.pipeline.syncOperations
+                    try pipeline.addHandler(MaskCheck())
                     try pipeline.addHandler(
                         NIOWebSocketFrameAggregator(
                             minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 1024,

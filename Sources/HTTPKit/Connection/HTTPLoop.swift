@@ -142,11 +142,7 @@ struct HTTPLoop: Sendable {
     private func refuse(
         _ error: any Error, _ outbound: NIOAsyncChannelOutboundWriter<HTTPResponsePart>
     ) async throws {
-        let isTooLarge = (error as? HTTPParserError) == .headerOverflow
-        let refusal = SandboxError(
-            .invalidRequest, isTooLarge ? "The request's header is too large." : "The request is not valid HTTP.")
-        var response = ErrorResponse.response(for: refusal, requestID: "req_" + randomToken(20))
-        if isTooLarge { response.status = .requestHeaderFieldsTooLarge }
+        var response = ErrorResponse.response(toUnreadable: error)
         response.headers[.connection] = "close"
         try await write(response.head, response.body, isHead: false, outbound)
     }

@@ -95,8 +95,23 @@ final class UpgradeFilter: ChannelDuplexHandler, RemovableChannelHandler {
             decide(context, head)
             return
         }
-        head.headers.remove(name: "Upgrade")
+        if head.headers.contains(name: "Upgrade") {
+            // NIO's decoder reads no further after such a head: this is the connection's last request.
+            head.headers.remove(name: "Upgrade")
+            head.headers.replaceOrAdd(name: "Connection", value: "close")
+        }
         context.fireChannelRead(wrapInboundOut(.head(head)))
+    }
+
+    /// A first head that cannot be parsed finds nobody else who could answer.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard !sawFirst, error is HTTPParserError else {
+            context.fireErrorCaught(error)
+            return
+        }
+        sawFirst = true
+        timer?.cancel()
+        refuse(context, ErrorResponse.response(toUnreadable: error))
     }
 
     /// A GET with a complete version-13 handshake and without a body.
@@ -135,10 +150,12 @@ final class UpgradeFilter: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func release(_ context: ChannelHandlerContext) {
         let parts = held ?? []
+        let channel = context.channel
         held = nil
         for part in parts { context.fireChannelRead(part) }
-        context.fireChannelReadComplete()
-        context.read()
+        // This handler may have left the pipeline by now.
+        channel.pipeline.fireChannelReadComplete()
+        channel.read()
     }
 
     private func refuse(_ context: ChannelHandlerContext, _ response: Response) {

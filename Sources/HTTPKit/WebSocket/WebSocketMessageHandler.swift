@@ -9,6 +9,23 @@ public enum WebSocketMessage: Sendable {
     case close(code: UInt16, reason: String)
 }
 
+/// A client must mask what it sends (RFC 6455, 5.1).
+struct UnmaskedFrame: Error {}
+
+/// Refuses frames without a mask, before they are put together.
+final class MaskCheck: ChannelInboundHandler, Sendable {
+    typealias InboundIn = WebSocketFrame
+    typealias InboundOut = WebSocketFrame
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard Self.unwrapInboundIn(data).maskKey != nil else {
+            context.fireErrorCaught(UnmaskedFrame())
+            return
+        }
+        context.fireChannelRead(data)
+    }
+}
+
 /// Between frames and messages: answers pings, asks silent peers, and does the closing handshake.
 ///
 /// While the reader is slow, nothing is read from the socket, pongs included; that time does not count as silence.
@@ -21,7 +38,8 @@ final class WebSocketMessageHandler: ChannelDuplexHandler {
     private let interval: TimeAmount
     private var timer: RepeatedTask?
     private var silentIntervals = 0
-    private var isReading = false
+    /// Whether a read is under way; when this handler comes, one is.
+    private var isReading = true
     private var sentClose = false
 
     init(interval: TimeAmount) { self.interval = interval }
@@ -65,11 +83,6 @@ final class WebSocketMessageHandler: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         silentIntervals = 0
         let frame = unwrapInboundIn(data)
-        // A client must mask what it sends.
-        guard frame.maskKey != nil || frame.opcode == .text || frame.opcode == .binary else {
-            close(context, code: 1002, reason: "frames must be masked")
-            return
-        }
         switch frame.opcode {
         case .binary: context.fireChannelRead(wrapInboundOut(.binary(frame.unmaskedData)))
         case .text:
@@ -103,7 +116,7 @@ final class WebSocketMessageHandler: ChannelDuplexHandler {
         switch error {
         case NIOWebSocketError.invalidFrameLength, NIOWebSocketFrameAggregator.Error.accumulatedFrameSizeIsTooLarge:
             close(context, code: 1009, reason: "message too large")
-        case is NIOWebSocketError, is NIOWebSocketFrameAggregator.Error:
+        case is NIOWebSocketError, is NIOWebSocketFrameAggregator.Error, is UnmaskedFrame:
             close(context, code: 1002, reason: "protocol error")
         default: context.fireErrorCaught(error)
         }
