@@ -69,9 +69,9 @@ struct RunCommand: AsyncParsableCommand, FormattedCommand {
         if isKept {
             if keep { ErrorReport.write("sandbox: \(sandbox.name ?? sandbox.id.rawValue)") }
         } else {
-            // The task may be cancelled; the sandbox goes nevertheless.
-            let id = sandbox.id.rawValue
-            try await withoutCancellation { try await client.delete(id) }
+            do {
+                try await client.delete(sandbox.id.rawValue)
+            } catch let error as SandboxError where error.code == .sandboxNotFound {}
         }
     }
 }

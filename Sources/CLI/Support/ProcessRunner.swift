@@ -44,8 +44,3 @@ struct ProcessRunner: Sendable {
         }
     }
 }
-
-/// Runs `body` to its end even if the calling task is cancelled.
-func withoutCancellation(_ body: @escaping @Sendable () async throws -> Void) async throws {
-    try await Task.detached { try await body() }.value
-}

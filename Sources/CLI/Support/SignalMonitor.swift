@@ -32,6 +32,22 @@ final class SignalMonitor: Sendable {
     }
 
     deinit { end() }
+
+    /// Runs `body`; the first signal cancels it.
+    func interrupting<R: Sendable>(_ body: @escaping @Sendable () async throws -> R) async throws -> R {
+        try await withThrowingTaskGroup(of: R?.self) { group in
+            group.addTask { try await body() }
+            group.addTask {
+                for await _ in self.signals { throw CancellationError() }
+                return nil
+            }
+            defer { group.cancelAll() }
+            while let result = try await group.next() {
+                if let result { return result }
+            }
+            throw CancellationError()
+        }
+    }
 }
 
 /// Names and numbers of signals, as on Linux.
