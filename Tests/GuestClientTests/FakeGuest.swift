@@ -202,12 +202,16 @@ func code(of body: () async throws -> Void) async -> SandboxError.Code? {
     }
 }
 
-/// Polls until the condition holds, at most 20 seconds.
-func eventually(_ condition: () async throws -> Bool) async throws -> Bool {
+/// Polls until the condition holds, at most 20 seconds; not to hold is an issue of the test.
+func until(
+    _ location: SourceLocation = #_sourceLocation, _ condition: () async throws -> Bool
+) async throws {
     let end = ContinuousClock.now + .seconds(20)
-    while ContinuousClock.now < end {
-        if try await condition() { return true }
+    while try await !condition() {
+        guard ContinuousClock.now < end else {
+            Issue.record("It did not come to hold within 20 seconds.", sourceLocation: location)
+            return
+        }
         try await Task.sleep(for: .milliseconds(2))
     }
-    return false
 }
