@@ -204,7 +204,7 @@ final class Channel {
             streams[id] = stream
             delegate?.opened(request, on: stream)
         } catch {
-            refuse(id, WireStatus(.invalid, "The request cannot be read: \(error)"))
+            refuse(id, WireStatus(.invalid, "The request cannot be read: \(error.reason)"))
         }
     }
 

@@ -4,6 +4,14 @@ public enum WireError: Error, Sendable, Hashable {
     case badFrame(String)
     /// A message that ends early, or names something unknown.
     case badMessage(String)
+
+    /// What is wrong, as a clause for a message.
+    public var reason: String {
+        switch self {
+        case .badFrame(let part): "a frame has a wrong \(part)"
+        case .badMessage(let text): text
+        }
+    }
 }
 
 /// Writes fixed-width little-endian integers and length-prefixed strings.
