@@ -64,6 +64,7 @@ static void name_directory(char *text, size_t size, const char *path, const char
 static void remove_volatile_mark(const char *work) {
     int directory = open(work, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (directory < 0) stop("work directory");
+    unlinkat(directory, "work/incompat/volatile/dirty", 0);
     unlinkat(directory, "work/incompat/volatile", AT_REMOVEDIR);
     unlinkat(directory, "work/incompat", AT_REMOVEDIR);
     close(directory);

@@ -147,10 +147,15 @@ final class GVisorSlot: Sendable {
     private func dismantle() async throws {
         dropLease()
         let deadline = ContinuousClock.now + .seconds(6)
+        let recorded = recordedProcesses()
         _ = try? await shim.request(.kill, until: deadline, shielded: true)
         if let process, (try? await process.wait(until: .now + .seconds(1), shielded: true)) == nil {
             process.signal(SIGKILL)
             _ = try? await process.wait(until: deadline, shielded: true)
+        }
+        // The shim's answer is the last that it does before it exits.
+        while process == nil, recorded.contains(where: \.isAlive), access(directory, F_OK) != 0, .now < deadline {
+            await Reactor.shared.shieldedSleep(.milliseconds(1))
         }
         if access(directory, F_OK) != 0, cgroup?.directories.allSatisfy({ access($0, F_OK) != 0 }) ?? true { return }
         try await dismantleWithoutShim()
@@ -159,12 +164,11 @@ final class GVisorSlot: Sendable {
     /// For a slot whose shim is gone or deaf: kills by the recorded pids and by the control group.
     private func dismantleWithoutShim() async throws {
         let deadline = ContinuousClock.now + .seconds(5)
-        var recorded = recordedProcesses()
-        for pid in recorded { kill(pid, SIGKILL) }
+        let recorded = recordedProcesses()
+        for process in recorded where process.isAlive { kill(process.pid, SIGKILL) }
         try await cgroup?.killAll(until: deadline)
-        while !recorded.isEmpty {
+        while recorded.contains(where: \.isAlive) {
             await Reactor.shared.shieldedSleep(.milliseconds(2))
-            recorded = recordedProcesses()
             if ContinuousClock.now > deadline {
                 throw SandboxError(.driverFailed, "Processes of the sandbox did not end.")
             }
@@ -174,15 +178,23 @@ final class GVisorSlot: Sendable {
         try await BlockingPool.shared.run { try TreeRemoval.remove(directory) }
     }
 
-    /// Pids of this slot that still are what they were when they were recorded, and not zombies.
-    private func recordedProcesses() -> [Int32] {
-        let lines = ((try? TextFile.read(directory + "/pids")) ?? "").split(separator: "\n")
-        return lines.compactMap { line in
+    /// A pid that is reused by another process does not count as the process that was recorded.
+    private struct RecordedProcess {
+        var pid: Int32
+        var startTime: UInt64
+
+        /// Whether it still runs; a zombie does not.
+        var isAlive: Bool {
+            guard let facts = ProcessFacts(pid: pid) else { return false }
+            return facts.startTime == startTime && facts.state != "Z"
+        }
+    }
+
+    private func recordedProcesses() -> [RecordedProcess] {
+        ((try? TextFile.read(directory + "/pids")) ?? "").split(separator: "\n").compactMap { line in
             let words = line.split(separator: " ")
-            guard words.count == 2, let pid = Int32(words[0]), let facts = ProcessFacts(pid: pid),
-                facts.startTime == UInt64(words[1]), facts.state != "Z"
-            else { return nil }
-            return pid
+            guard words.count == 2, let pid = Int32(words[0]), let startTime = UInt64(words[1]) else { return nil }
+            return RecordedProcess(pid: pid, startTime: startTime)
         }
     }
 }

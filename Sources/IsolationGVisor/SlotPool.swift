@@ -9,7 +9,7 @@ final class SlotPool: Sendable {
         var target: Int
         /// Starts and restores under way.
         var busy = 0
-        /// Slots that are being made, or taken and not yet bound.
+        /// Attempts in a row that failed.
         var failures = 0
     }
 
@@ -61,6 +61,7 @@ final class SlotPool: Sendable {
                         state.slots.append(slot)
                     }
                 } catch {
+                    if Task.isCancelled { break }
                     // The next start finds out by itself; trying on and on would only burn CPU.
                     state.withLock { $0.failures += 1 }
                     logger.warning("a sandbox slot could not be prepared", metadata: ["error": "\(error)"])
