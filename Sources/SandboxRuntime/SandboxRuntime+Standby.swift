@@ -59,9 +59,10 @@ extension SandboxRuntime {
                 .unsupported, "Standby cannot be had here: \(capabilities.checkpoint.reason ?? "unknown reason").",
                 hint: "use pause or stop, or lifecycle.on_idle stop")
         }
-        let memory = try await incarnation.execution.stats().memoryBytes
+        // Without control groups nobody knows how much it is; the driver may still refuse.
+        let memory = (try? await incarnation.execution.stats().memoryBytes) ?? 0
         let free = try await storage.freeSpace()
-        guard free - configuration.reservedSpace > Int64(memory) else {
+        guard free - configuration.reservedSpace > Int64(clamping: memory) else {
             throw SandboxError(
                 .noSpace, "The memory of \(memory >> 20) MiB does not fit on the data directory's device.",
                 hint: "free some space and try again")

@@ -43,7 +43,6 @@ extension SandboxRuntime {
                 return try await wakeWithoutMemory(sandbox, transition, unusable)
             }
             let incarnation = try await restore(sandbox, transition, manifest)
-            await greet(sandbox, incarnation, woken: true)
             try await confirmWake(sandbox, transition, incarnation, origin)
         } catch {
             try await fallBack(sandbox, transition, origin, error)
@@ -156,9 +155,7 @@ extension SandboxRuntime {
         let layer = shared.withLock { $0.initLayer }
         let request = try await startRequest(sandbox, transition, initLayer: layer, fresh: true)
         let execution = try await driver(of: sandbox).start(request)
-        let incarnation = try await owned(Incarnation(execution: execution), sandbox, transition)
-        await greet(sandbox, incarnation, woken: false)
-        return incarnation
+        return try await owned(Incarnation(execution: execution), sandbox, transition)
     }
 
     /// Refuses an incarnation that came too late: a deletion has overtaken its transition.
@@ -209,25 +206,6 @@ extension SandboxRuntime {
         let prepared = Prepared(template, sandbox.machine.withLock { $0.spec.value })
         sandbox.template.withLock { $0 = prepared }
         return prepared.rootfs
-    }
-
-    /// Nothing of this is worth failing a start for.
-    func greet(_ sandbox: Sandbox, _ incarnation: Incarnation, woken: Bool) async {
-        guard woken else { return }
-        let session = incarnation.session
-        let now = clock.now.unixNanoseconds
-        var generator = SystemRandomNumberGenerator()
-        let seed = (0..<8).flatMap { _ in withUnsafeBytes(of: generator.next() as UInt64, Array.init) }
-        do {
-            try await deadline(.seconds(2)) {
-                // Its clock stood still, and whoever copied the image knows its random numbers.
-                async let clock: Void = session.setClock(unixNanoseconds: now)
-                async let random: Void = session.addEntropy(seed)
-                _ = try await (clock, random)
-            }
-        } catch {
-            logger.warning("A woken guest has the old time or randomness", metadata: log(sandbox, error))
-        }
     }
 
     /// Removes checkpoints that no longer fit the files.

@@ -86,7 +86,7 @@ extension SandboxRuntime {
         do {
             switch attention {
             case .none: break
-            case .sample: try await sample(sandbox)
+            case .sample: await sample(sandbox)
             case .decide: try await decideIdle(sandbox)
             case .stop: try await command(.stop, on: sandbox)
             case .delete: try await command(.delete, on: sandbox)
@@ -96,9 +96,10 @@ extension SandboxRuntime {
         }
     }
 
-    private func sample(_ sandbox: Sandbox) async throws {
+    private func sample(_ sandbox: Sandbox) async {
         guard case .running(let incarnation) = sandbox.machine.withLock({ $0.phase }) else { return }
-        let cpu = try await incarnation.execution.stats().cpuNanoseconds
+        // Where CPU time cannot be read, it keeps nobody awake.
+        let cpu = (try? await incarnation.execution.stats().cpuNanoseconds) ?? 0
         let now = clock.moment
         sandbox.machine.withLock { machine in
             guard machine.incarnation?.id == incarnation.id, machine.idle.activities.isEmpty else { return }
@@ -109,7 +110,7 @@ extension SandboxRuntime {
     /// The host sees no use of the sandbox any more: asks inside, and carries out the idle action.
     private func decideIdle(_ sandbox: Sandbox) async throws {
         guard case .running(let incarnation) = sandbox.machine.withLock({ $0.phase }) else { return }
-        try await sample(sandbox)
+        await sample(sandbox)
         let processes = try await deadline(configuration.guestDeadline) { try await incarnation.session.processes() }
         let (now, wall) = (clock.moment, clock.now)
         let action: IdleAction? = sandbox.machine.withLock { machine in

@@ -1,0 +1,90 @@
+import Dispatch
+import Glibc
+import SandboxModel
+import Synchronization
+import Wire
+
+/// The guest's end of a channel: speaks the real protocol on a real socket, and has the answers it is given.
+final class FakeGuest: Sendable {
+    struct Answers: Sendable {
+        var processes: [ProcessInfo] = []
+        var blockers: [String] = []
+        /// Stops answering anything, as a frozen or broken init does.
+        var silent = false
+    }
+
+    let answers = Mutex(Answers())
+    let onShutdown: @Sendable () -> Void
+    private let channel = Mutex<Int32>(-1)
+
+    init(onShutdown: @escaping @Sendable () -> Void) { self.onShutdown = onShutdown }
+
+    /// A new channel to this guest; the one before breaks. The caller owns the descriptor.
+    func connect() -> Int32 {
+        var pair: [Int32] = [-1, -1]
+        precondition(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &pair) == 0)
+        let (host, guest) = (pair[0], pair[1])
+        channel.withLock { old in
+            if old >= 0 { shutdown(old, Int32(SHUT_RDWR)) }
+            old = guest
+        }
+        queue.async { self.serve(guest) }
+        return host
+    }
+
+    /// Breaks the channel, as the end of the processes does.
+    func hangUp() {
+        channel.withLock { descriptor in
+            if descriptor >= 0 { shutdown(descriptor, Int32(SHUT_RDWR)) }
+            descriptor = -1
+        }
+    }
+
+    private func serve(_ descriptor: Int32) {
+        defer { close(descriptor) }
+        var decoder = FrameDecoder(role: .guest)
+        var encoder = FrameEncoder()
+        var buffer = [UInt8](repeating: 0, count: 64 * 1024)
+        while true {
+            let count = read(descriptor, &buffer, buffer.count)
+            if count <= 0 { return }
+            for event in decoder.push(buffer[0..<count]) {
+                var output: [UInt8] = []
+                switch event {
+                case .session(let nonce):
+                    output = Resync.answer(nonce: nonce)
+                    encoder = FrameEncoder()
+                    let hello = Hello(oldestGeneration: 1, newestGeneration: 1, version: "fake", boot: 1)
+                    encoder.encode(Frame(.message, stream: 0, payload: Reply.hello(hello).encoded()), into: &output)
+                case .frame(let frame): answer(frame, &encoder, &output)
+                case .broken: return
+                }
+                if answers.withLock({ $0.silent }) { continue }
+                guard write(descriptor, output, output.count) == output.count else { return }
+            }
+        }
+    }
+
+    private func answer(_ frame: Frame, _ encoder: inout FrameEncoder, _ output: inout [UInt8]) {
+        switch frame.kind {
+        case .ping: encoder.encode(Frame(.pong, stream: 0, payload: frame.payload), into: &output)
+        case .open:
+            guard let request = try? Request(decoding: frame.payload) else { return }
+            let current = answers.withLock { $0 }
+            let reply: Reply
+            switch request {
+            case .processList: reply = .processes(current.processes)
+            case .checkpointBlockers: reply = .blockers(current.blockers)
+            case .shutdown:
+                reply = .ok
+                queue.asyncAfter(deadline: .now() + .milliseconds(5)) { self.onShutdown() }
+            default: reply = .ok
+            }
+            encoder.encode(
+                Frame(.message, stream: frame.stream, flags: .final, payload: reply.encoded()), into: &output)
+        default: break
+        }
+    }
+}
+
+private let queue = DispatchQueue(label: "fake guests", attributes: .concurrent)
