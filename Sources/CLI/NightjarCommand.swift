@@ -32,7 +32,7 @@ public struct NightjarCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "The server",
                 subcommands: [
-                    EventsCommand.self, TemplateCommand.self, CapabilitiesCommand.self,
+                    ServeCommand.self, EventsCommand.self, TemplateCommand.self, CapabilitiesCommand.self,
                     DoctorCommand.self, DemoCommand.self, BenchCommand.self, VersionCommand.self,
                 ]),
         ])

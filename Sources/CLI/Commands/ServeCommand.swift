@@ -1,0 +1,51 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Server
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Run the server of this machine.",
+        discussion: """
+            Needs root. Listens on a Unix socket in the run directory, which needs no key, and on TCP, where the key of the \
+            data directory's api-key file is needed. Ends on SIGTERM; sandboxes go on and the next server takes them over. \
+            Each option can be given in the environment instead: NIGHTJAR_DATA_DIR, NIGHTJAR_RUN_DIR, NIGHTJAR_LISTEN, \
+            NIGHTJAR_LOG_LEVEL, NIGHTJAR_LOG_FORMAT, NIGHTJAR_PREWARM, NIGHTJAR_LIBEXEC, NIGHTJAR_RUNSC.
+
+              nightjar serve
+              nightjar serve --listen none --log-format json
+            """)
+
+    @Option(help: "Where sandboxes and templates are kept. (default: /var/lib/nightjar)")
+    var dataDir: String?
+    @Option(help: "Where sockets are, on a file system that a reboot empties. (default: /run/nightjar)")
+    var runDir: String?
+    @Option(help: "host:port, [v6]:port or none; port 0 takes a free one. (default: 127.0.0.1:7575)")
+    var listen: String?
+    @Flag(help: "Allow an address that other machines reach, although the key travels unencrypted.")
+    var allowRemote = false
+    @Option(help: "trace, debug, info, notice, warning, error or critical. (default: info)")
+    var logLevel: String?
+    @Option(help: "text or json. (default: text)")
+    var logFormat: String?
+    @Option(help: "Sandbox processes that are prepared ahead, 0 to 64. (default: 2)")
+    var prewarm: Int?
+    @Option(help: "Where nightjar-init and nightjar-shim are. (default: beside this program)")
+    var libexec: String?
+    @Option(help: "The runsc to use. (default: the one in PATH)")
+    var runsc: String?
+
+    func run() async throws {
+        var environment = ProcessInfo.processInfo.environment
+        let flags = [
+            "DATA_DIR": dataDir, "RUN_DIR": runDir, "LISTEN": listen, "LOG_LEVEL": logLevel, "LOG_FORMAT": logFormat,
+            "PREWARM": prewarm.map(String.init), "LIBEXEC": libexec, "RUNSC": runsc,
+        ]
+        for (name, value) in flags {
+            if let value { environment["NIGHTJAR_" + name] = value }
+        }
+        var options = try ServerOptions(environment: environment)
+        options.allowRemote = allowRemote
+        try await NightjarServer(options).run()
+    }
+}
