@@ -5,6 +5,7 @@ internal import Wire
 ///
 /// One task reads; any task may write. Letting go of it closes it.
 public final class ByteTunnel: AsyncSequence, Sendable {
+    /// What ``next()`` returns.
     public typealias Element = [UInt8]
 
     private let handle: StreamHandle

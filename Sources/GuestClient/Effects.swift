@@ -19,13 +19,17 @@ struct Effects: Sendable {
     /// Whether the channel is to be closed.
     var disconnect = false
 
-    mutating func resume(_ reader: CheckedContinuation<StreamItem?, any Error>, _ result: Result<StreamItem?, SandboxError>) {
+    mutating func resume(
+        _ reader: CheckedContinuation<StreamItem?, any Error>, _ result: Result<StreamItem?, SandboxError>
+    ) {
         resumptions.append(.reader(reader, result))
     }
     mutating func resume(_ writer: CheckedContinuation<Bool, any Error>, _ result: Result<Bool, SandboxError>) {
         resumptions.append(.writer(writer, result))
     }
-    mutating func resume(_ collector: CheckedContinuation<Collected, any Error>, _ result: Result<Collected, SandboxError>) {
+    mutating func resume(
+        _ collector: CheckedContinuation<Collected, any Error>, _ result: Result<Collected, SandboxError>
+    ) {
         resumptions.append(.collector(collector, result))
     }
     mutating func tell(_ watcher: CheckedContinuation<SandboxError?, Never>, _ end: SandboxError?) {

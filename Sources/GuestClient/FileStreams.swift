@@ -4,6 +4,7 @@ public import Wire
 
 /// The contents of a file on their way. One task reads; letting go of it ends the transfer.
 public final class FileReadStream: AsyncSequence, Sendable {
+    /// What ``next()`` returns.
     public typealias Element = [UInt8]
 
     /// The file, as it was when the transfer began.
@@ -46,6 +47,7 @@ public final class FileReadStream: AsyncSequence, Sendable {
 
 /// Entries of a directory, or events of a watch. One task reads; letting go of it ends the walk or the watch.
 public final class RecordStream: AsyncSequence, Sendable {
+    /// What ``next()`` returns.
     public typealias Element = WireRecord
 
     private struct Parser {
@@ -91,7 +93,9 @@ public final class RecordStream: AsyncSequence, Sendable {
             case .end: continue
             case .closed(let status):
                 guard status.code == .ok else { throw Subject.file(path).error(for: status) }
-                guard parser.withLock({ $0.position == $0.buffer.count }) else { throw handle.core.broken("half a record") }
+                guard parser.withLock({ $0.position == $0.buffer.count }) else {
+                    throw handle.core.broken("half a record")
+                }
                 return nil
             case .message: throw handle.core.broken("a reply within records")
             case nil: return nil

@@ -8,7 +8,8 @@ extension GuestSession {
     ///
     /// - Parameter follow: Whether a symlink stands for its target.
     public func stat(_ path: [UInt8], follow: Bool) async throws -> FileInfo {
-        let reply = try await core.ask(.fileStat(path: path, follow: follow), about: .file(path), deadline: answerDeadline)
+        let reply = try await core.ask(
+            .fileStat(path: path, follow: follow), about: .file(path), deadline: answerDeadline)
         guard case .file(let info) = reply else { throw core.broken("a wrong reply to a stat") }
         return info
     }
@@ -33,7 +34,8 @@ extension GuestSession {
     /// Reads a file from `offset`; a `length` of -1 goes to its end.
     public func read(_ path: [UInt8], offset: Int64, length: Int64) async throws -> FileReadStream {
         let (id, reply) = try await core.open(
-            .fileRead(path: path, offset: offset, length: length), .download, about: .file(path), deadline: answerDeadline)
+            .fileRead(path: path, offset: offset, length: length), .download, about: .file(path),
+            deadline: answerDeadline)
         let handle = StreamHandle(core, id)
         guard case .file(let info) = reply else { throw core.broken("a wrong reply to a read") }
         return FileReadStream(handle, info: info)
@@ -87,7 +89,8 @@ extension GuestSession {
     /// Removes a file, or a directory with all that is in it.
     public func remove(_ path: [UInt8], recursive: Bool) async throws {
         try await command(
-            .remove(path: path, recursive: recursive), about: .file(path), deadline: recursive ? Self.treeDeadline : nil)
+            .remove(path: path, recursive: recursive), about: .file(path), deadline: recursive ? Self.treeDeadline : nil
+        )
     }
 
     /// Changes permission bits.

@@ -68,7 +68,8 @@ extension GuestSession {
 
     /// What would make a checkpoint fail, a line each; empty: nothing.
     public func checkpointBlockers() async throws -> [String] {
-        let reply = try await core.ask(.checkpointBlockers, about: .system("the checkpoint's blockers"), deadline: answerDeadline)
+        let reply = try await core.ask(
+            .checkpointBlockers, about: .system("the checkpoint's blockers"), deadline: answerDeadline)
         guard case .blockers(let lines) = reply else { throw core.broken("a wrong reply to checkpoint blockers") }
         return lines
     }

@@ -7,7 +7,7 @@ public import Wire
 /// The host's end of a session with the init of one sandbox.
 ///
 /// It owns the channel's descriptor. All functions may be called concurrently; each opens a stream of its own, and a
-/// slow reader of one stream never stalls another.
+/// slow reader of one stream never stalls another. Letting go of the session closes it.
 ///
 /// ### Errors
 /// Everything throws ``SandboxError``. What the guest refuses has the code of its reason (`file_not_found`,
@@ -77,7 +77,10 @@ public final class GuestSession: Sendable {
     private static func connect(_ descriptor: Int32, nonce: [UInt8], logger: Logger) async throws -> SessionCore {
         let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.writeBufferWaterMark, value: .init(low: 128 << 10, high: 512 << 10))
-            .channelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 4096, initial: 16384, maximum: 256 << 10))
+            .channelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 4096, initial: 16384, maximum: 256 << 10)
+            )
             .channelOption(.maxMessagesPerRead, value: 4)
         do {
             return try await bootstrap.withConnectedSocket(descriptor) { channel in

@@ -32,6 +32,7 @@ public enum ProcessEvent: Sendable, Hashable {
 /// One task reads by ``next()``; any task may write. A reader that does not read makes the process wait and stalls
 /// nobody else. When the stream is let go of, it detaches.
 public final class ProcessStream: AsyncSequence, Sendable {
+    /// What ``next()`` returns.
     public typealias Element = ProcessEvent
 
     /// The process, as it was when the stream began.
@@ -93,7 +94,8 @@ public final class ProcessStream: AsyncSequence, Sendable {
     public func detach() async { handle.close() }
 
     private var closed: SandboxError {
-        SandboxError(.processExited, "Process \(info.id) takes no more input: it has exited, closed its input, or was detached.")
+        SandboxError(
+            .processExited, "Process \(info.id) takes no more input: it has exited, closed its input, or was detached.")
     }
 
     /// Iterates by ``ProcessStream/next()``.

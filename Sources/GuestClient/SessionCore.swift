@@ -23,6 +23,7 @@ final class SessionCore: Sendable {
     }
 
     private static let batch = 256 << 10
+    private static let keptScratch = 16 << 10
 
     /// On the channel's event loop only.
     init(channel: any Channel, logger: Logger) {
@@ -77,7 +78,7 @@ final class SessionCore: Sendable {
             if frames.isEmpty { break }
             // Reserved at once, since the encoder would grow the array anew for every frame.
             let size = frames.reduce(0) { $0 + $1.payload.count + Frame.headerSize + Frame.trailerSize }
-            output.scratch.removeAll(keepingCapacity: output.scratch.capacity <= 2 * Self.batch)
+            output.scratch.removeAll(keepingCapacity: true)
             output.scratch.reserveCapacity(size)
             for frame in frames { output.encoder.encode(frame, into: &output.scratch) }
             var buffer = channel.allocator.buffer(capacity: size)
@@ -85,26 +86,31 @@ final class SessionCore: Sendable {
             channel.write(buffer, promise: nil)
             wrote = true
         }
+        // A session that is idle holds no large buffer.
+        if output.scratch.capacity > Self.keptScratch { output.scratch = [] }
         if wrote { channel.flush() }
     }
 
     /// Applies what one read brought.
     func receive(_ events: [FrameDecoder.Event]) {
         let now = NIODeadline.now()
-        perform { state, effects in
+        let violation = perform { state, effects -> Violation? in
             do throws(Violation) {
                 for event in events {
-                    if case .ended = state.phase { return }
+                    if case .ended = state.phase { break }
                     switch event {
                     case .session: continue
                     case .frame(let frame): try state.receive(frame, now: now, &effects)
                     case .broken(let error): throw Violation("a frame that cannot be read (\(error))")
                     }
                 }
+                return nil
             } catch {
-                self.end(&state, error, &effects)
+                state.end(error.failure, &effects)
+                return error
             }
         }
+        if let violation { log(violation) }
     }
 
     /// Sets the timer to the earliest deadline.
@@ -137,14 +143,11 @@ final class SessionCore: Sendable {
 
     /// Ends the session because of what the guest sent.
     func end(violation: Violation) {
-        perform { state, effects in self.end(&state, violation, &effects) }
+        end(violation.failure)
+        log(violation)
     }
 
-    private func end(_ state: inout SessionState, _ violation: Violation, _ effects: inout Effects) {
+    private func log(_ violation: Violation) {
         logger.warning("The guest broke the protocol", metadata: ["violation": "\(violation)"])
-        let error = SandboxError(
-            .guestFailed, "The sandbox's init broke the protocol, so the connection to it was closed.",
-            hint: "Resume the sandbox anew; if it happens again, look at what runs in it as root.", cause: violation)
-        state.end(error, &effects)
     }
 }

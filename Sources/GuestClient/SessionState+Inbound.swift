@@ -44,7 +44,9 @@ extension SessionState {
     private mutating func receiveMessage(
         _ frame: Frame, _ stream: StreamState, _ effects: inout Effects
     ) throws(Violation) {
-        guard stream.messages < stream.messageLimit else { throw Violation("one reply too many on stream \(stream.id)") }
+        guard stream.messages < stream.messageLimit else {
+            throw Violation("one reply too many on stream \(stream.id)")
+        }
         guard stream.partial.count + frame.payload.count <= Frame.maximumMessage else {
             throw Violation("a reply of more than 4 MiB on stream \(stream.id)")
         }
@@ -104,9 +106,13 @@ extension SessionState {
         _ frame: Frame, _ stream: StreamState, _ effects: inout Effects
     ) throws(Violation) {
         var reader = WireReader(frame.payload)
-        guard frame.payload.count == 4, let amount = try? reader.u32() else { throw Violation("a credit of a wrong length") }
+        guard frame.payload.count == 4, let amount = try? reader.u32() else {
+            throw Violation("a credit of a wrong length")
+        }
         stream.sendWindow += Int(amount)
-        guard stream.sendWindow <= Limits.window else { throw Violation("credit beyond all bounds on stream \(stream.id)") }
+        guard stream.sendWindow <= Limits.window else {
+            throw Violation("credit beyond all bounds on stream \(stream.id)")
+        }
         if amount > 0, stream.shape == .upload, !stream.hostEnded { stream.deadline = nil }
         enterRing(stream)
         pump(&effects)
@@ -117,7 +123,9 @@ extension SessionState {
     ) throws(Violation) {
         guard stream.id != 0 else { throw Violation("stream 0 was closed") }
         let status: WireStatus
-        do { status = try WireStatus(decoding: frame.payload) } catch { throw Violation("a status that cannot be read") }
+        do { status = try WireStatus(decoding: frame.payload) } catch {
+            throw Violation("a status that cannot be read")
+        }
         markClosed(stream, by: .guest)
         deliver(.closed(status), to: stream, &effects)
         failWriters(of: stream, with: .success(false), &effects)
@@ -174,7 +182,9 @@ extension SessionState {
 
     private mutating func receiveOpen(_ frame: Frame, _ effects: inout Effects) throws(Violation) {
         let id = frame.stream
-        guard id != 0, id & 1 == 0, id > latestGuestStream else { throw Violation("stream \(id) is not the guest's to open") }
+        guard id != 0, id & 1 == 0, id > latestGuestStream else {
+            throw Violation("stream \(id) is not the guest's to open")
+        }
         guard !frame.flags.contains(.more), let request = try? Request(decoding: frame.payload),
             case .serviceConnect(let name) = request
         else { throw Violation("an open that only the host may send") }

@@ -12,7 +12,9 @@ extension SessionState {
 
     /// Queues a frame that the guest caused. Too many of them mean that it asks and does not read.
     mutating func answer(_ frame: Frame) throws(Violation) {
-        guard queuedAnswers < Limits.queuedAnswers else { throw Violation("it does not read the answers that it causes") }
+        guard queuedAnswers < Limits.queuedAnswers else {
+            throw Violation("it does not read the answers that it causes")
+        }
         queuedAnswers += 1
         outbound.append(.answer(frame))
     }

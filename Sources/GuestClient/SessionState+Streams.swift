@@ -58,7 +58,8 @@ extension SessionState {
     }
 
     mutating func ping(
-        _ id: UInt64, _ continuation: CheckedContinuation<Bool, any Error>, deadline: NIODeadline, _ effects: inout Effects
+        _ id: UInt64, _ continuation: CheckedContinuation<Bool, any Error>, deadline: NIODeadline,
+        _ effects: inout Effects
     ) {
         if let failure {
             effects.resume(continuation, .failure(failure))

@@ -6,6 +6,13 @@ internal import Wire
 struct Violation: Error, CustomStringConvertible {
     var description: String
     init(_ description: String) { self.description = description }
+
+    /// What it means for everybody who waits.
+    var failure: SandboxError {
+        SandboxError(
+            .guestFailed, "The sandbox's init broke the protocol, so the connection to it was closed.",
+            hint: "Resume the sandbox anew; if it happens again, look at what runs in it as root.", cause: self)
+    }
 }
 
 /// Bounds of one session. The guest is taken for hostile: whatever it sends, no more than this is held.

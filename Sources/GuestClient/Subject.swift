@@ -22,20 +22,23 @@ enum Subject: Sendable {
             return make(
                 .fileExists, "\(capitalName) exists already.", status, hint: "Remove it first, or allow overwriting.")
         case .permission: return make(.permissionDenied, "The sandbox's system denies access to \(name).", status)
-        case .notDirectory: return make(.notADirectory, "\(capitalName) is not a directory, or a part of its path is not.", status)
+        case .notDirectory:
+            return make(.notADirectory, "\(capitalName) is not a directory, or a part of its path is not.", status)
         case .isDirectory:
             return make(.isADirectory, "\(capitalName) is a directory.", status)
         case .notEmpty:
             return make(.directoryNotEmpty, "\(capitalName) is not empty.", status, hint: "Remove it recursively.")
         case .noSpace:
-            return make(.noSpace, "The sandbox's disk is full.", status, hint: "Remove files in it, or raise its disk limit.")
+            return make(
+                .noSpace, "The sandbox's disk is full.", status, hint: "Remove files in it, or raise its disk limit.")
         case .tooLarge: return make(.bodyTooLarge, "\(capitalName) is too large.", status)
         case .cannotExecute:
             return make(
                 .cannotExecute, "\(capitalName) cannot be executed.", status,
                 hint: "Look whether the file exists in the sandbox, is executable, and is in its PATH.")
         case .noSuchUser: return noSuchUser(status)
-        case .refused: return make(.connectionRefused, "Nothing accepts a connection to \(name).", status, hint: refusedHint)
+        case .refused:
+            return make(.connectionRefused, "Nothing accepts a connection to \(name).", status, hint: refusedHint)
         case .exited: return make(.processExited, "\(capitalName) has exited.", status)
         case .behind:
             return make(
@@ -64,7 +67,9 @@ enum Subject: Sendable {
     private func noSuchUser(_ status: WireStatus) -> SandboxError {
         let hint = "Name a user of the sandbox's /etc/passwd, or a numeric uid or uid:gid."
         if case .command(let start) = self {
-            return make(.noSuchUser, "There is no user \(Self.text(Array(start.user.utf8))) in the sandbox.", status, hint: hint)
+            return make(
+                .noSuchUser, "There is no user \(Self.text(Array(start.user.utf8))) in the sandbox.", status, hint: hint
+            )
         }
         return make(.noSuchUser, "There is no such user or group in the sandbox.", status, hint: hint)
     }

@@ -24,7 +24,9 @@ struct EndTests {
 
     @Test func `a guest that goes away fails what is under way`() async throws {
         let (guest, session) = try await FakeGuest.session()
-        async let running = code { _ = try await session.run(ProcessStart(arguments: ["x"]), input: nil, outputLimit: 1) }
+        async let running = code {
+            _ = try await session.run(ProcessStart(arguments: ["x"]), input: nil, outputLimit: 1)
+        }
         async let pinging = code { try await session.ping(deadline: .seconds(20)) }
         _ = try await guest.next()
         _ = try await guest.next()

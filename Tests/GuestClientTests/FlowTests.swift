@@ -70,12 +70,21 @@ struct FlowTests {
         let secondWriting = Task { try await second.write(bytes) }
         try await guest.reads(true)
         var left = [firstID: size, secondID: size]
+        var last: UInt32 = 0
+        var run = 0
+        var longest = 0
         while let most = left.values.max(), most > 0 {
             let frame = try await guest.nextButCredit()
             guard frame.kind == .data else { continue }
+            // While both have bytes to send, neither sends long without the other.
+            let bothSend = left.values.allSatisfy { $0 > 0 && $0 < size }
+            run = frame.stream == last && bothSend ? run + 1 : 1
+            last = frame.stream
+            longest = max(longest, run)
             left[frame.stream, default: 0] -= frame.payload.count
         }
         #expect(left == [firstID: 0, secondID: 0])
+        #expect(longest <= 2)
         try await firstWriting.value
         try await secondWriting.value
         await session.close()

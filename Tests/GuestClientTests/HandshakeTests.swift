@@ -121,7 +121,9 @@ struct HandshakeTests {
     @Test func `cancelling the opening closes the channel`() async throws {
         let (guest, descriptor) = try await FakeGuest.make()
         let task = Task {
-            await code { _ = try await GuestSession.open(descriptor: descriptor, deadline: .seconds(50), logger: quiet) }
+            await code {
+                _ = try await GuestSession.open(descriptor: descriptor, deadline: .seconds(50), logger: quiet)
+            }
         }
         _ = try await guest.opening()
         task.cancel()

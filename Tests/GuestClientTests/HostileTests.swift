@@ -12,7 +12,10 @@ struct HostileTests {
         /// Whether only who reads the stream can notice it.
         var needsReader: Bool
         var act: @Sendable (FakeGuest, UInt32) async throws -> Void
-        init(_ name: String, needsReader: Bool = false, _ act: @escaping @Sendable (FakeGuest, UInt32) async throws -> Void) {
+        init(
+            _ name: String, needsReader: Bool = false,
+            _ act: @escaping @Sendable (FakeGuest, UInt32) async throws -> Void
+        ) {
             testDescription = name
             self.needsReader = needsReader
             self.act = act
@@ -64,7 +67,8 @@ struct HostileTests {
         Attack("a credit of a wrong length") { guest, id in
             await guest.send(Frame(.credit, stream: id, payload: [1, 2, 3]))
         },
-        Attack("a close that cannot be read") { guest, id in await guest.send(Frame(.close, stream: id, payload: [0])) },
+        Attack("a close that cannot be read") { guest, id in await guest.send(Frame(.close, stream: id, payload: [0]))
+        },
         Attack("a ping of more than 64 bytes") { guest, _ in
             await guest.send(Frame(.ping, stream: 0, payload: [UInt8](repeating: 0, count: 65)))
         },
@@ -88,8 +92,11 @@ struct HostileTests {
         Attack("an open of a host's request") { guest, _ in
             await guest.send(Frame(.open, stream: 2, payload: Request.processList.encoded()))
         },
-        Attack("an open that cannot be read") { guest, _ in await guest.send(Frame(.open, stream: 2, payload: [200, 200])) },
-        Attack("an open in parts") { guest, _ in await guest.send(Frame(.open, stream: 2, flags: .more, payload: [1])) },
+        Attack("an open that cannot be read") { guest, _ in
+            await guest.send(Frame(.open, stream: 2, payload: [200, 200]))
+        },
+        Attack("an open in parts") { guest, _ in await guest.send(Frame(.open, stream: 2, flags: .more, payload: [1]))
+        },
         Attack("an open of the same stream again") { guest, _ in
             let payload = Request.serviceConnect(name: "x").encoded()
             await guest.send(Frame(.open, stream: 4, payload: payload))
@@ -103,7 +110,8 @@ struct HostileTests {
             await guest.close(id, WireStatus(.failed))
             await guest.send(data: [1], on: id)
         },
-        Attack("a reply of the wrong type", needsReader: true) { guest, id in await guest.send(.ok, on: id, final: true) },
+        Attack("a reply of the wrong type", needsReader: true) { guest, id in await guest.send(.ok, on: id, final: true)
+        },
         Attack("a reply that cannot be read", needsReader: true) { guest, id in
             await guest.send(Frame(.message, stream: id, flags: .final, payload: [0xFF, 0xFF, 1]))
         },

@@ -38,7 +38,9 @@ struct MeasurementTests {
                 var position = 0
                 for try await bytes in try await session.read(path, offset: 0, length: -1) {
                     let start = position % piece.count
-                    isSame = isSame && (start + bytes.count > piece.count || Array(piece[start..<(start + bytes.count)]) == bytes)
+                    isSame =
+                        isSame
+                        && (start + bytes.count > piece.count || Array(piece[start..<(start + bytes.count)]) == bytes)
                     position += bytes.count
                 }
                 #expect(position == count * piece.count)

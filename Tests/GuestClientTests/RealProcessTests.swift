@@ -103,7 +103,9 @@ struct RealProcessTests {
             try await session.resize(process: stream.info.id, columns: 120, rows: 50)
             try await stream.write(Array("\n".utf8))
             var rest = ""
-            while case .output(let bytes, _, _)? = try await stream.next() { rest += String(decoding: bytes, as: UTF8.self) }
+            while case .output(let bytes, _, _)? = try await stream.next() {
+                rest += String(decoding: bytes, as: UTF8.self)
+            }
             #expect(rest.contains("50 120"))
         }
     }
@@ -112,7 +114,8 @@ struct RealProcessTests {
         try await RealInit.with { _, session in
             let stalled = try await session.start(RealInit.shell("head -c 10000000 /dev/zero"))
             for _ in 0..<20 {
-                let result = try await session.run(RealInit.shell("head -c 1000000 /dev/zero"), input: nil, outputLimit: 2_000_000)
+                let result = try await session.run(
+                    RealInit.shell("head -c 1000000 /dev/zero"), input: nil, outputLimit: 2_000_000)
                 #expect(result.stdout.count == 1_000_000)
             }
             var count = 0

@@ -8,7 +8,8 @@ struct StatusTests {
     @Test(arguments: [
         (WireStatus.Code.ok, SandboxError.Code.guestFailed), (.invalid, .invalidRequest), (.notFound, .fileNotFound),
         (.exists, .fileExists), (.permission, .permissionDenied), (.notDirectory, .notADirectory),
-        (.isDirectory, .isADirectory), (.notEmpty, .directoryNotEmpty), (.noSpace, .noSpace), (.tooLarge, .bodyTooLarge),
+        (.isDirectory, .isADirectory), (.notEmpty, .directoryNotEmpty), (.noSpace, .noSpace),
+        (.tooLarge, .bodyTooLarge),
         (.cannotExecute, .cannotExecute), (.noSuchUser, .noSuchUser), (.refused, .connectionRefused),
         (.exited, .processExited), (.behind, .outputLost), (.unsupported, .unsupported), (.cancelled, .cancelled),
         (.failed, .guestFailed),
@@ -16,7 +17,9 @@ struct StatusTests {
     func `each reason of the guest has its code, and names the file`(
         status: WireStatus.Code, code: SandboxError.Code
     ) async throws {
-        let error = try await error(of: WireStatus(status)) { _ = try await $0.stat(Array("/etc/x".utf8), follow: true) }
+        let error = try await error(of: WireStatus(status)) {
+            _ = try await $0.stat(Array("/etc/x".utf8), follow: true)
+        }
         #expect(error.code == code)
         #expect(error.message.contains("/etc/x") || [.noSpace, .noSuchUser].contains(code))
         #expect(error.message.hasSuffix("."))
