@@ -1,0 +1,67 @@
+internal import HTTPKit
+internal import Hummingbird
+internal import HummingbirdCore
+internal import Logging
+internal import NIOCore
+internal import NIOPosix
+internal import SandboxModel
+internal import ServiceLifecycle
+internal import Synchronization
+#if canImport(Glibc)
+internal import Glibc
+#endif
+
+/// One of the server's sockets. At a graceful shutdown, requests under way get a few seconds to end.
+struct HTTPService: Service {
+    let responder: APIResponder
+    let listener: Listener
+    let address: BindAddress
+    /// For messages.
+    let name: String
+    let bound: BoundPorts
+    let logger: Logger
+
+    private static let drain = Duration.seconds(5)
+    private static let maximumConnections = 8192
+
+    func run() async throws {
+        let server = HummingbirdCore.Server(
+            childChannelSetup: APIChannel(responder: responder, listener: listener),
+            configuration: HummingbirdCore.ServerConfiguration(
+                address: address, backlog: 1024,
+                availableConnectionsDelegate: MaximumAvailableConnections(Self.maximumConnections)),
+            onServerRunning: { channel in bound.note(listener, port: channel.localAddress?.port) },
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: quietLogger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                do {
+                    try await server.run()
+                } catch {
+                    throw ListenSockets.explain(error, name)
+                }
+            }
+            group.addTask {
+                try await gracefulShutdown()
+                try await Task.sleep(for: Self.drain)
+            }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    /// The framework tells of each start by itself; the server says it once, in its own words.
+    private var quietLogger: Logger {
+        var logger = logger
+        logger.logLevel = max(logger.logLevel, .notice)
+        return logger
+    }
+}
+
+/// Which sockets are open, for the line that says so.
+final class BoundPorts: Sendable {
+    private let state = Mutex<[Listener: Int]>([:])
+
+    func note(_ listener: Listener, port: Int?) { state.withLock { $0[listener] = port ?? 0 } }
+    var count: Int { state.withLock { $0.count } }
+    var port: Int? { state.withLock { $0[.tcp] } }
+}

@@ -1,0 +1,154 @@
+internal import API
+internal import CoreMetrics
+internal import GuestClient
+internal import HTTPKit
+internal import Hummingbird
+internal import HummingbirdCore
+internal import Isolation
+internal import IsolationGVisor
+internal import Logging
+internal import Metrics
+internal import SandboxImages
+internal import SandboxModel
+internal import SandboxRuntime
+internal import SandboxStorage
+internal import ServiceLifecycle
+internal import StoreSQLite
+internal import UnixSignals
+#if canImport(Glibc)
+internal import Glibc
+#endif
+
+/// The server of one node: puts the parts together and runs them until it is told to stop.
+///
+/// ```swift
+/// try await NightjarServer(options).run()
+/// ```
+/// Sandboxes do not end with it: the next server takes them over.
+public struct NightjarServer: Sendable {
+    private let options: ServerOptions
+
+    public init(_ options: ServerOptions) { self.options = options }
+
+    /// Runs until SIGTERM or SIGINT, then lets requests under way end and returns. To be called once per process, since
+    /// it sets up logging and metrics for the whole of it.
+    ///
+    /// - Throws: ``SandboxError`` that says what is in the way and what to do about it.
+    public func run() async throws {
+        try options.validate()
+        let (level, format) = (options.logLevel, options.logFormat)
+        LoggingSystem.bootstrap { LineLogHandler(label: $0, format: format, level: level) }
+        let metrics = PrometheusRegistry(help: MetricsHelp.lines)
+        MetricsSystem.bootstrap(metrics)
+        signal(SIGPIPE, SIG_IGN)
+        ListenSockets.raiseDescriptorLimit()
+        let group = try await assemble(metrics, Logger(label: "nightjar"))
+        do {
+            try await group.run()
+        } catch let error as SandboxError {
+            throw error
+        } catch {
+            throw SandboxError(.internalError, "The server stopped: \(error)", cause: error)
+        }
+    }
+
+    private func assemble(_ metrics: PrometheusRegistry, _ logger: Logger) async throws -> ServiceGroup {
+        guard geteuid() == 0 else {
+            throw SandboxError(.permissionDenied, "The server must run as root.", hint: "run it with sudo")
+        }
+        let programs = Programs(options, path: getenv("PATH").map { String(cString: $0) })
+        try programs.check()
+        let storage = try DataDirectory(path: options.dataDirectory)
+        try ListenSockets.prepareUnixSocket(directory: options.runDirectory, path: options.socketPath)
+        let key = try APIKeyFile.readOrCreate(at: storage.apiKeyPath)
+        let store = try SQLiteStore(path: storage.databasePath)
+        let driver = GVisorDriver(
+            configuration: GVisorConfiguration(
+                runDirectory: options.runDirectory, shimPath: programs.shim, runscPath: programs.runsc,
+                prewarm: options.prewarm, logger: Logger(label: "nightjar.gvisor")))
+        let ability = await driver.capabilities()
+        guard ability.run.available else {
+            throw SandboxError(
+                .unavailable, "gVisor cannot run sandboxes here: \(ability.run.reason ?? "no reason given").",
+                hint: "see `nightjar doctor`")
+        }
+        let runtime = SandboxRuntime(
+            store: store, drivers: [ability.tier: driver], storage: storage, images: TemplateStore(directory: storage),
+            configuration: RuntimeConfiguration(initBinary: programs.guestInit), logger: Logger(label: "nightjar.runtime"))
+        logger.info(
+            "starting",
+            metadata: [
+                "version": .string(NightjarVersion.current), "runsc": .string(ability.version),
+                "data": .string(options.dataDirectory), "run": .string(options.runDirectory),
+            ])
+        return try services(runtime, driver, key, metrics, logger)
+    }
+
+    private func services(
+        _ runtime: SandboxRuntime, _ driver: GVisorDriver, _ key: String, _ metrics: PrometheusRegistry, _ logger: Logger
+    ) throws -> ServiceGroup {
+        var configuration = APIConfiguration()
+        configuration.renderMetrics = {
+            ProcessGauges.update()
+            return metrics.render()
+        }
+        let responder = APIResponder(
+            router: APIService(runtime: runtime, configuration: configuration).router(), key: APIKey(key),
+            publicPaths: APIService.publicPaths, logger: Logger(label: "nightjar.api"))
+        let bound = BoundPorts()
+        let tcp = try options.tcpAddress()
+        var listeners = [
+            HTTPService(
+                responder: responder, listener: .unix, address: .unixDomainSocket(path: options.socketPath),
+                name: options.socketPath, bound: bound, logger: logger)
+        ]
+        if let tcp {
+            listeners.append(
+                HTTPService(
+                    responder: responder, listener: .tcp, address: .hostname(tcp.host, port: tcp.port), name: options.listen,
+                    bound: bound, logger: logger))
+        }
+        let announcer = Announcer(options: options, tcp: tcp, bound: bound, expected: listeners.count, runtime: runtime)
+        // A graceful shutdown goes through them from the last to the first.
+        var group = ServiceGroupConfiguration(
+            services: [
+                .init(service: DriverService(driver: driver)), .init(service: runtime),
+            ] + listeners.map { .init(service: $0) } + [.init(service: announcer)],
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        group.maximumGracefulShutdownDuration = .seconds(40)
+        return ServiceGroup(configuration: group)
+    }
+}
+
+/// Keeps the driver's prepared slots filled.
+private struct DriverService: Service {
+    let driver: GVisorDriver
+    func run() async throws {
+        try await cancelWhenGracefulShutdown { try await driver.run() }
+    }
+}
+
+/// Says once, on standard output, that the server is ready and where.
+private struct Announcer: Service {
+    let options: ServerOptions
+    let tcp: ServerOptions.TCPAddress?
+    let bound: BoundPorts
+    let expected: Int
+    let runtime: SandboxRuntime
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown {
+            while bound.count < expected || !runtime.isReady { try await Task.sleep(for: .milliseconds(10)) }
+            chmod(options.socketPath, 0o600)
+            var places = ["unix://\(options.socketPath)"]
+            if var tcp {
+                tcp.port = bound.port ?? tcp.port
+                places.append("\(tcp.url) (key in \(options.apiKeyPath))")
+            }
+            print("Nightjar \(NightjarVersion.current) is ready: \(places.joined(separator: ", "))")
+            fflush(nil)
+            try await Task.sleep(for: .seconds(86_400 * 36_500))
+        }
+        unlink(options.socketPath)
+    }
+}
