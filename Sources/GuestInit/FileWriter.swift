@@ -203,6 +203,9 @@ final class FileWriter: StreamHandler {
 
     private func abort() {
         let target = target
-        pool.submit { target.abort() } then: { _ in }
+        pool.submit {
+            target.abort()
+        } then: { _ in
+        }
     }
 }

@@ -57,7 +57,7 @@ final class HostServices {
         guard socket >= 0 else {
             throw WireStatus(
                 -socket == EADDRINUSE ? .exists : SystemError.code(-socket),
-                "The port \(service.port) for \(Path.display(service.name)) cannot be had: \(SystemError.text(-socket))",
+                "Cannot listen on port \(service.port) for \(Path.display(service.name)): \(SystemError.text(-socket))",
                 errno: -socket)
         }
         let port = service.port

@@ -33,7 +33,7 @@ final class ProcessInput {
     }
 
     func begin() {
-        // A terminal's master is watched for output already; it is tried again by time in the rare case that it is full.
+        // A terminal's master is watched for output already; should it ever be full, it is tried again by time.
         guard !isTerminal else { return }
         token = loop.add(descriptor, [.write, .edge]) { [unowned self] _ in flush() }
     }

@@ -31,8 +31,10 @@ struct Spawn {
     func environment() -> [String] {
         var environment = request.environment
         let shell = account.shell.isEmpty ? "/bin/sh" : account.shell
-        let additions = [("HOME", account.home.isEmpty ? "/" : account.home), ("USER", account.name),
-                         ("LOGNAME", account.name), ("SHELL", shell)]
+        let additions = [
+            ("HOME", account.home.isEmpty ? "/" : account.home), ("USER", account.name),
+            ("LOGNAME", account.name), ("SHELL", shell),
+        ]
         for (key, value) in additions where environment[key] == nil { environment[key] = value }
         return environment.map { "\($0.key)=\($0.value)" }
     }
@@ -64,7 +66,8 @@ struct Spawn {
             }
         }
         guard request.directory.isEmpty || request.directory.hasPrefix("/"), !request.directory.utf8.contains(0) else {
-            throw WireStatus(.invalid, "The working directory \(Path.display(request.directory)) is not an absolute path")
+            throw WireStatus(
+                .invalid, "The working directory \(Path.display(request.directory)) is not an absolute path")
         }
     }
 
@@ -95,7 +98,11 @@ struct Spawn {
         let shell = CStrings(["/bin/sh", ""] + request.arguments.dropFirst())
         let placeholder = shell.pointers[1]
         defer { shell.pointers[1] = placeholder }
-        var limits = [nj_limit(resource: Int32(RLIMIT_NOFILE.rawValue), soft: UInt64(openFiles.rlim_cur), hard: UInt64(openFiles.rlim_max))]
+        var limits = [
+            nj_limit(
+                resource: Int32(RLIMIT_NOFILE.rawValue), soft: UInt64(openFiles.rlim_cur),
+                hard: UInt64(openFiles.rlim_max))
+        ]
         limits += request.limits.map { nj_limit(resource: Int32($0.resource), soft: $0.soft, hard: $0.hard) }
         var step: Int32 = 0
         var error: Int32 = 0
@@ -206,7 +213,8 @@ struct Descriptors {
                 _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
             }
             return Descriptors(
-                child: [inputRead, output.write, error.write], output: output.read, error: error.read, input: inputWrite)
+                child: [inputRead, output.write, error.write], output: output.read, error: error.read, input: inputWrite
+            )
         } catch {
             for descriptor in opened { close(descriptor) }
             throw error

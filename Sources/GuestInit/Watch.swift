@@ -261,7 +261,9 @@ extension Watch.Scan {
         if !isRoot, error == ENOENT || error == ENOTDIR || error == ELOOP { return true }
         let code: WireStatus.Code = error == ENOSYS ? .unsupported : SystemError.code(error)
         failure = WireStatus(
-            code, error == ENOSPC ? "There are more directories than the sandbox's kernel watches"
+            code,
+            error == ENOSPC
+                ? "There are more directories than the sandbox's kernel watches"
                 : "Cannot watch \(Path.display(path)): \(SystemError.text(error))", errno: error)
         return false
     }

@@ -106,7 +106,8 @@ public struct TableEntry: Sendable, Hashable {
     public var cpuMilliseconds: UInt64
     public var command: String
     public init(
-        pid: UInt32, parent: UInt32, uid: UInt32, state: UInt8, residentKiB: UInt64, cpuMilliseconds: UInt64, command: String
+        pid: UInt32, parent: UInt32, uid: UInt32, state: UInt8, residentKiB: UInt64, cpuMilliseconds: UInt64,
+        command: String
     ) {
         self.pid = pid
         self.parent = parent

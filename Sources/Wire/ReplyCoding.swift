@@ -60,7 +60,8 @@ extension Reply {
         case 1:
             self = .hello(
                 Hello(
-                    oldestGeneration: try r.u16(), newestGeneration: try r.u16(), version: try r.string(), boot: try r.u64()))
+                    oldestGeneration: try r.u16(), newestGeneration: try r.u16(), version: try r.string(),
+                    boot: try r.u64()))
         case 2: self = .ok
         case 3: self = .started(try r.process())
         case 4: self = .attached(try r.process(), startOffset: try r.i64())
@@ -72,7 +73,8 @@ extension Reply {
             self = .table(
                 try r.list { (r: inout WireReader) throws(WireError) -> TableEntry in
                     TableEntry(
-                        pid: try r.u32(), parent: try r.u32(), uid: try r.u32(), state: try r.u8(), residentKiB: try r.u64(),
+                        pid: try r.u32(), parent: try r.u32(), uid: try r.u32(), state: try r.u8(),
+                        residentKiB: try r.u64(),
                         cpuMilliseconds: try r.u64(), command: try r.string())
                 })
         case 8: self = .file(try r.file())

@@ -3,15 +3,16 @@
 /// How each goes on, after `open`:
 /// - Unary ones are answered with one ``Reply`` flagged `final`, or a `close` with an error.
 /// - ``processStart(_:)`` and ``processAttach(_:)``: `message(.started/.attached)`, then `data` from the guest (flag
-///   `stderr` tells which), `data` from the host as input (`end` closes it), at last `message(.exited)` flagged `final`.
-///   The host may `close` at any time: that detaches and leaves the process running (or kills it, if
-///   ``ProcessStart/killOnDetach``).
+///   `stderr` tells which), `data` from the host as input (`end` closes it; on a terminal it is a Ctrl-D), at last
+///   `message(.exited)` flagged `final`. The host may `close` at any time: that detaches and leaves the process running
+///   (or kills it, if ``ProcessStart/killOnDetach``).
 /// - ``fileRead(path:offset:length:)``: `message(.file)`, `data`…`end`, then `close`.
 /// - ``fileWrite(_:)``: the host sends `data`…`end`; the guest `message(.file)` flagged `final`.
 /// - ``fileList(path:depth:)``, ``watch(path:recursive:)``: `message(.ok)`, then `data` that carries records
-///   (``WireRecord``), so that they are flow-controlled; a list ends with `end` and `close`, a watch when the host closes.
-/// - ``dial(port:)``, ``serviceConnect(name:)``: `message(.ok)`, then `data` both ways with half-close by `end`; closed
-///   by `close` from the side that ends last.
+///   (``WireRecord``), so that they are flow-controlled; a list ends with `end` and `close`, a watch when the host
+///   closes.
+/// - ``dial(port:)``, ``serviceConnect(name:)``: `message(.ok)` from the side that was asked, then `data` both ways with
+///   half-close by `end`; closed by `close` from the side that ends last.
 public enum Request: Sendable, Hashable {
     case processStart(ProcessStart)
     case processAttach(ProcessAttach)

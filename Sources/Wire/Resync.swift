@@ -17,7 +17,8 @@ public enum Resync {
     /// What the host writes first.
     public static func opening(nonce: [UInt8]) -> [UInt8] {
         precondition(nonce.count == nonceSize)
-        return [UInt8](repeating: 0, count: Frame.headerSize + Frame.maximumPayload + Frame.trailerSize) + hostMarker + nonce
+        return [UInt8](repeating: 0, count: Frame.headerSize + Frame.maximumPayload + Frame.trailerSize) + hostMarker
+            + nonce
     }
 
     /// What the guest answers.

@@ -3,7 +3,9 @@ import Testing
 import Wire
 
 @Suite(.serialized) struct FileIntegrationTests {
-    private func write(_ guest: TestGuest, _ path: [UInt8], _ bytes: [UInt8], _ change: (inout FileWrite) -> Void = { _ in })
+    private func write(
+        _ guest: TestGuest, _ path: [UInt8], _ bytes: [UInt8], _ change: (inout FileWrite) -> Void = { _ in }
+    )
         throws -> FileInfo?
     {
         var write = FileWrite(path: path)
@@ -15,7 +17,8 @@ import Wire
         return info
     }
 
-    private func read(_ guest: TestGuest, _ path: [UInt8], _ offset: Int64 = 0, _ length: Int64 = -1) throws -> [UInt8] {
+    private func read(_ guest: TestGuest, _ path: [UInt8], _ offset: Int64 = 0, _ length: Int64 = -1) throws -> [UInt8]
+    {
         try guest.finish(guest.open(.fileRead(path: path, offset: offset, length: length))).output
     }
 
@@ -161,8 +164,9 @@ import Wire
         let directory = try TemporaryDirectory()
         let watch = guest.open(.watch(path: directory.bytes(), recursive: true))
         try guest.until("the watch") { _ in watch.replies == [.ok] }
+        let outside = try TemporaryDirectory()
         _ = try guest.run(
-            "cd \(directory.path); mkdir -p n/m; echo x >n/m/f; mv n/m/f g; mv g /tmp/guest-test-gone-$$; rm /tmp/guest-test-gone-$$")
+            "cd \(directory.path); mkdir -p n/m; echo x >n/m/f; mv n/m/f g; mv g \(outside.path)/g")
         var events: [WatchEvent] = []
         try guest.until("all events") { _ in
             var bytes = watch.output

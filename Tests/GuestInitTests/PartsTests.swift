@@ -224,10 +224,12 @@ private func append(_ text: String, to ring: inout OutputRing, isError: Bool = f
     }
 
     @Test func `only deleted files outside memory stand in the way of a checkpoint`() {
-        let mounts = "none / 9p rw 0 0\nnone /tmp tmpfs rw 0 0\nnone /with\\040blank tmpfs rw 0 0\nnone /tmp/host 9p rw 0 0\n"
+        let mounts =
+            "none / 9p rw 0 0\nnone /tmp tmpfs rw 0 0\nnone /with\\040blank tmpfs rw 0 0\nnone /tmp/host 9p rw 0 0\n"
         let blockers = CheckpointBlockers(mounts: Array(mounts.utf8))
         for (target, blocks) in [
-            ("/root/x (deleted)", true), ("/root/x", false), ("/tmp/x (deleted)", false), ("/tmp/host/x (deleted)", true),
+            ("/root/x (deleted)", true), ("/root/x", false), ("/tmp/x (deleted)", false),
+            ("/tmp/host/x (deleted)", true),
             ("/tmpx/y (deleted)", true), ("/memfd:a (deleted)", false), ("/dev/zero (deleted)", false),
             ("/with blank/x (deleted)", false), ("pipe:[1]", false), ("/SYSV00000000 (deleted)", false), ("", false),
         ] {

@@ -61,7 +61,8 @@ import Wire
         #expect { try guest.start(limit) } throws: { ($0 as? WireStatus)?.code == .invalid }
     }
 
-    @Test func `a process runs as the user that was asked for, in the directory and limits that were asked for`() throws {
+    @Test func `a process runs as the user that was asked for, in the directory and limits that were asked for`() throws
+    {
         let guest = try TestGuest()
         var start = TestGuest.shell("id -u; id -g; id -G; pwd; ulimit -n")
         start.user = "12:34"
@@ -100,7 +101,8 @@ import Wire
 
     @Test func `a signal goes to the whole group or to the process alone`() throws {
         let guest = try TestGuest()
-        let stream = try guest.start(TestGuest.shell("trap 'echo caught' USR1; echo ready; while :; do sleep 0.02; done"))
+        let stream = try guest.start(
+            TestGuest.shell("trap 'echo caught' USR1; echo ready; while :; do sleep 0.02; done"))
         try guest.until("ready") { _ in stream.text.contains("ready") }
         let id = try #require(stream.process?.id)
         try guest.ask(.processSignal(id: id, signal: 10, group: false))
@@ -219,7 +221,8 @@ import Wire
 
     @Test func `a shutdown ends everything politely, then by force, and the init exits 0`() throws {
         let guest = try TestGuest()
-        let polite = try guest.start(TestGuest.shell("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.02; done"))
+        let polite = try guest.start(
+            TestGuest.shell("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.02; done"))
         let deaf = try guest.start(TestGuest.shell("trap '' TERM; echo up; while :; do sleep 0.02; done"))
         try guest.until("both") { _ in polite.text == "up\n" && deaf.text == "up\n" }
         #expect(try guest.ask(.shutdown(graceMilliseconds: 300)) == .ok)

@@ -165,7 +165,9 @@ final class TestGuest {
             return
         }
         if frame.stream == 0 {
-            if frame.kind == .message, case .hello(let hello) = try Reply(decoding: frame.payload) { self.hello = hello }
+            if frame.kind == .message, case .hello(let hello) = try Reply(decoding: frame.payload) {
+                self.hello = hello
+            }
             return
         }
         if frame.kind == .open, case .serviceConnect(let name) = try Request(decoding: frame.payload) {

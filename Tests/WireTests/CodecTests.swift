@@ -36,7 +36,8 @@ import Wire
         .makeDirectory(path: [0x2F], parents: true, mode: 0o700, user: "x"),
         .move(from: [1], to: [2, 3], overwrite: true), .remove(path: [0x2F], recursive: true),
         .changeMode(path: [0x2F], mode: 0o644, recursive: false), .changeOwner(path: [], owner: "a:b", recursive: true),
-        .symlink(target: [0xC3, 0x28], path: [0x2F], user: ""), .watch(path: [0x2F], recursive: true), .dial(port: 65535),
+        .symlink(target: [0xC3, 0x28], path: [0x2F], user: ""), .watch(path: [0x2F], recursive: true),
+        .dial(port: 65535),
         .serviceConnect(name: "gateway"), .services([.init(name: "a", port: 1), .init(name: "", port: 0)]),
         .setClock(unixNanoseconds: .min), .addEntropy([1, 2, 3]), .setHostname("h"), .metrics, .checkpointBlockers,
         .shutdown(graceMilliseconds: 1000),
@@ -60,7 +61,8 @@ import Wire
         .file(file),
         .metrics(
             .init(
-                cpuUserMilliseconds: 1, cpuSystemMilliseconds: 2, memoryTotalKiB: 3, memoryAvailableKiB: 4, processes: 5,
+                cpuUserMilliseconds: 1, cpuSystemMilliseconds: 2, memoryTotalKiB: 3, memoryAvailableKiB: 4,
+                processes: 5,
                 uptimeMilliseconds: 6, diskTotalKiB: 7, diskFreeKiB: 8)),
         .blockers(["pid 1 holds a file", ""]),
     ]
