@@ -22,8 +22,11 @@ final class Stream: Producer {
     let id: UInt32
     var sendWindow = Frame.initialWindow
     var isQueued = false
-    var handler: (any StreamHandler)?
-    fileprivate(set) var isOpen = true
+    /// A stream that has ended takes none: each would keep the other for ever.
+    var handler: (any StreamHandler)? {
+        didSet { if !isOpen, handler != nil { handler = nil } }
+    }
+    private(set) var isOpen = true
     /// Bytes that the host may still send.
     private var receiveWindow = Frame.initialWindow
     private var uncredited = 0

@@ -234,6 +234,31 @@ import Wire
         #expect(try guest.exitCode() == 0)
     }
 
+    @Test func `sessions that end in the middle of things leave no descriptors open`() throws {
+        let guest = try TestGuest()
+        func descriptors() throws -> Int { try guest.run("ls /proc/1/fd").text.split(separator: "\n").count }
+        // Threads and what they share are started once and stay.
+        _ = try guest.finish(guest.open(.fileRead(path: Array("/proc/1/stat".utf8), offset: 0, length: -1)))
+        let before = try descriptors()
+        for _ in 0..<10 {
+            for _ in 0..<5 {
+                _ = guest.open(.fileRead(path: Array("/proc/self/exe".utf8), offset: 0, length: -1))
+                _ = guest.open(.fileList(path: Array("/usr/lib".utf8), depth: 64))
+                _ = guest.open(.watch(path: Array("/etc".utf8), recursive: true))
+            }
+            try guest.beginSession()
+        }
+        try guest.until("the descriptors to be closed") { _ in try descriptors() <= before }
+    }
+
+    @Test func `a termination signal shuts the sandbox down`() throws {
+        let guest = try TestGuest()
+        let stream = try guest.start(TestGuest.shell("trap 'exit 4' TERM; kill -TERM 1; while :; do sleep 0.02; done"))
+        try guest.finish(stream)
+        #expect(stream.exit?.code == 4)
+        #expect(try guest.exitCode() == 0)
+    }
+
     @Test func `an init whose host hung up shuts down`() throws {
         let guest = try TestGuest()
         _ = try guest.start(TestGuest.shell("while :; do sleep 0.02; done"))
