@@ -64,6 +64,9 @@ struct FlowTests {
         let (second, secondID) = try await start(session, guest, id: 2)
         let size = 8 << 20
         for id in [firstID, secondID] { await guest.send(credit: UInt32(size), on: id) }
+        // The host has both credits once it answers.
+        await guest.send(Frame(.ping, stream: 0))
+        #expect(try await guest.next().kind == .pong)
         try await guest.reads(false)
         let bytes = [UInt8](repeating: 1, count: size)
         let firstWriting = Task { try await first.write(bytes) }
