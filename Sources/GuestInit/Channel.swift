@@ -32,6 +32,8 @@ final class Channel {
     private var outbox = Outbox()
     private var streams: [UInt32: Stream] = [:]
     private var partialOpens: [UInt32: [UInt8]] = [:]
+    /// Requests that were refused before their last part; the rest must not be taken for requests of their own.
+    private var refusedOpens: Set<UInt32> = []
     private var nextGuestStream: UInt32 = 2
     private var hasSession = false
     private var failures = 0
@@ -127,6 +129,7 @@ final class Channel {
         let former = streams.values.sorted { $0.id < $1.id }
         streams = [:]
         partialOpens = [:]
+        refusedOpens = []
         nextGuestStream = 2
         for stream in former { end(stream) }
         outbox.restart(with: Resync.answer(nonce: nonce))
@@ -165,6 +168,7 @@ final class Channel {
         case .message: message(frame)
         case .close:
             partialOpens[frame.stream] = nil
+            refusedOpens.remove(frame.stream)
             if let stream = streams.removeValue(forKey: frame.stream) { end(stream) }
         }
     }
@@ -183,18 +187,7 @@ final class Channel {
         let id = frame.stream
         guard id % 2 == 1 else { return refuse(id, WireStatus(.invalid, "The host's streams have odd numbers")) }
         if let stream = streams[id] { return violated(stream, "the stream is open already") }
-        var payload = partialOpens.removeValue(forKey: id) ?? []
-        payload += frame.payload
-        guard payload.count <= Frame.maximumMessage else {
-            return refuse(id, WireStatus(.tooLarge, "A request is at most \(Frame.maximumMessage) bytes"))
-        }
-        if frame.flags.contains(.more) {
-            guard partialOpens.count < Channel.maximumPartialOpens else {
-                return refuse(id, WireStatus(.failed, "Too many requests are being sent at once"))
-            }
-            partialOpens[id] = payload
-            return
-        }
+        guard let payload = assembled(frame) else { return }
         guard streams.count < Channel.maximumStreams else {
             return refuse(id, WireStatus(.failed, "Too many open streams"))
         }
@@ -206,6 +199,32 @@ final class Channel {
         } catch {
             refuse(id, WireStatus(.invalid, "The request cannot be read: \(error.reason)"))
         }
+    }
+
+    /// The whole request with its last part; `nil` before that, and for one that was refused.
+    private func assembled(_ frame: Frame) -> [UInt8]? {
+        let id = frame.stream
+        let isLast = !frame.flags.contains(.more)
+        if refusedOpens.contains(id) {
+            if isLast { refusedOpens.remove(id) }
+            return nil
+        }
+        var payload = partialOpens.removeValue(forKey: id) ?? []
+        payload += frame.payload
+        var refusal: WireStatus?
+        if payload.count > Frame.maximumMessage {
+            refusal = WireStatus(.tooLarge, "A request is at most \(Frame.maximumMessage) bytes")
+        } else if !isLast, partialOpens.count >= Channel.maximumPartialOpens {
+            refusal = WireStatus(.failed, "Too many requests are being sent at once")
+        }
+        if let refusal {
+            if !isLast { refusedOpens.insert(id) }
+            refuse(id, refusal)
+            return nil
+        }
+        if isLast { return payload }
+        partialOpens[id] = payload
+        return nil
     }
 
     private func message(_ frame: Frame) {

@@ -266,6 +266,13 @@ import Wire
         #expect { try guest.finish(watch) } throws: { ($0 as? WireStatus)?.code == .invalid }
         var deaf = TestGuest.shell("sleep 5")
         deaf.input = .pipe
+        // The end of a request that is too long is no request of its own.
+        let parts = Frame.maximumMessage / Frame.maximumPayload + 1
+        for _ in 0..<parts {
+            guest.send(
+                Frame(.open, stream: 2001, flags: .more, payload: [UInt8](repeating: 0, count: Frame.maximumPayload)))
+        }
+        guest.send(Frame(.open, stream: 2001, payload: Request.shutdown(graceMilliseconds: 0).encoded()))
         let greedy = guest.open(.processStart(deaf))
         for _ in 0..<8 { guest.send(Frame(.data, stream: greedy.id, payload: [UInt8](repeating: 1, count: 65536))) }
         #expect { try guest.finish(greedy) } throws: { ($0 as? WireStatus)?.code == .invalid }
