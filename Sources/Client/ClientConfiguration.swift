@@ -24,6 +24,9 @@ public struct ClientConfiguration: Sendable, Hashable {
     /// Bound of the wait for the head of an answer. Calls that wait for something by their nature have their own.
     public var responseTimeout: Duration = .seconds(120)
 
+    /// How long a server may be starting or overloaded until that is an error.
+    public var unavailablePatience: Duration = .seconds(10)
+
     public init(endpoint: Endpoint, apiKey: String? = nil) {
         self.endpoint = endpoint
         self.apiKey = apiKey

@@ -9,6 +9,10 @@ struct HTTPRequest: Sendable {
         case bytes(ByteBuffer)
         /// `length` in bytes, if it is known; the pieces are sent as the connection takes them.
         case stream(length: Int64?, pieces: BodyStream)
+
+        var isRepeatable: Bool {
+            if case .stream = self { false } else { true }
+        }
     }
 
     var method: HTTPMethod
@@ -21,7 +25,7 @@ struct HTTPRequest: Sendable {
 
     /// Whether a second try after a lost connection cannot do something twice.
     var isReplayable: Bool {
-        if case .stream = body { return false }
+        guard body.isRepeatable else { return false }
         return method == .GET || method == .HEAD || method == .PUT || method == .DELETE
             || headers.contains(name: "Idempotency-Key")
     }

@@ -49,12 +49,27 @@ public final class NightjarClient: Sendable {
         case .longer(let more): request.responseTimeout = configuration.responseTimeout + more
         case .endless: request.responseTimeout = nil
         }
-        let response = try await pool.send(request)
+        let response = try await sendPatiently(request)
         guard (200..<300).contains(response.status) else {
             let body = try await read(response)
             throw AnswerError.decode(status: response.status, requestID: response.requestID, body: body)
         }
         return response
+    }
+
+    /// Sends again what a server refused that is still starting or has too much to do: such a request had no effect.
+    private func sendPatiently(_ request: HTTPRequest) async throws -> HTTPResponse {
+        let deadline = ContinuousClock.now + configuration.unavailablePatience
+        while true {
+            let response = try await pool.send(request)
+            guard response.status == 503, request.body.isRepeatable,
+                let seconds = response.headers.first(name: "Retry-After").flatMap({ Int($0) }),
+                .now + .seconds(seconds) <= deadline
+            else { return response }
+            _ = try await read(response)
+            // Told in whole seconds, meant as "soon".
+            try await Task.sleep(for: seconds <= 1 ? .milliseconds(100) : .seconds(seconds))
+        }
     }
 
     func read(_ response: HTTPResponse) async throws -> [UInt8] {

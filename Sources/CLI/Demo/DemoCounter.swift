@@ -28,6 +28,8 @@ enum DemoCounter {
     /// Asks the running program; starts nothing that could keep a state.
     static let call = ["bash", "-c", "cat </dev/tcp/127.0.0.1/\(port)"]
 
+    static let callAsTyped = "bash -c '\(call[2])'"
+
     struct Answer: Sendable, Equatable {
         var counter: Int
         var pid: Int

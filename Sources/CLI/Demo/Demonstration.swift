@@ -60,7 +60,7 @@ struct Demonstration {
         request.background = true
         let process = try await client.start(name, request)
         try await waitUntilReady(process.id)
-        report.step("Call it three times.", command: "exec \(name) -- \(DemoCounter.call.joined(separator: " "))")
+        report.step("Call it three times.", command: "exec \(name) -- \(DemoCounter.callAsTyped)")
         var answers: [DemoCounter.Answer] = []
         for _ in 1...3 { answers.append(try await call()) }
         report.tell("counter: \(answers.map { "\($0.counter)" }.joined(separator: ", "))   pid inside: \(answers[2].pid)")
@@ -102,7 +102,10 @@ struct Demonstration {
             "its memory is in RAM", metrics.memoryBytes >= UInt64(DemoCounter.memoryMiB) << 20)
         guard isLocal else { return [] }
         let processes = HostView.processes(of: sandbox.id.rawValue)
-        for process in processes { report.tell("pid \(process.pid)  \(process.name)") }
+        // gVisor keeps a stub process for each address space inside, besides its own.
+        let (stubs, own) = processes.partitioned { HostView.title($0) == "exe" }
+        for process in own { report.tell("pid \(process.pid)  \(HostView.title(process))") }
+        if !stubs.isEmpty { report.tell("and \(stubs.count) stubs: \(stubs.map { "\($0.pid)" }.joined(separator: " "))") }
         report.check("/proc shows processes of \(sandbox.id)", !processes.isEmpty)
         return processes
     }
@@ -150,7 +153,8 @@ struct Demonstration {
         let (before, after) = (Human.bytes(Int64(clamping: awake.memoryBytes)), Human.bytes(Int64(clamping: metrics.memoryBytes)))
         report.check("its RAM is back: \(before) before, \(after) now", metrics.memoryBytes == 0)
         if isLocal, let available, let now = HostView.availableMemory() {
-            report.tell("available RAM of the machine: \(Human.bytes(available)) before, \(Human.bytes(now)) now")
+            let difference = Human.bytes(abs(now - available))
+            report.tell("available RAM of the whole machine: \(difference) \(now < available ? "less" : "more") than before")
         }
         if let bytes = try await client.sandbox(name).checkpointBytes {
             report.tell("its memory on disk: \(Human.bytes(bytes))")
@@ -162,7 +166,7 @@ struct Demonstration {
     // MARK: Awake again
 
     private func wake(_ before: DemoCounter.Answer) async throws {
-        report.step("Wake it by simply calling it.", command: "exec \(name) -- \(DemoCounter.call.joined(separator: " "))")
+        report.step("Wake it by simply calling it.", command: "exec \(name) -- \(DemoCounter.callAsTyped)")
         let woken = try await timed { try await call() }
         let answer = woken.result
         report.tell("counter: \(answer.counter)   pid inside: \(answer.pid)")
@@ -205,4 +209,10 @@ struct Demonstration {
     }
 
     private func seconds(_ value: Double) -> String { value == value.rounded() ? "\(Int(value))" : "\(value)" }
+}
+
+extension Array {
+    fileprivate func partitioned(_ isFirst: (Element) -> Bool) -> (first: [Element], rest: [Element]) {
+        (filter(isFirst), filter { !isFirst($0) })
+    }
 }

@@ -25,25 +25,16 @@ struct HostProcess: Sendable, Hashable {
 
 /// What `/proc` of this machine knows of a sandbox.
 enum HostView {
-    private static let shimName = "nightjar-shim"
-
     static func all() -> [HostProcess] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         return names.compactMap { Int($0) }.compactMap { HostProcess(pid: $0) }
     }
 
-    /// The processes that belong to a sandbox: those in whose mounts, arguments or control group its id occurs, their
-    /// shim, and all that descend from it. This process and the server are not looked at.
+    /// The processes of a sandbox: its shim, which has the sandbox's id in its slot's folder, and all that descend from
+    /// it. Works whatever the server says.
     static func processes(of id: String) -> [HostProcess] {
         let all = all()
-        let byPID = Dictionary(all.map { ($0.pid, $0) }, uniquingKeysWith: { first, _ in first })
-        let own = ProcessInfo.processInfo.processIdentifier
-        var roots = Set<Int>()
-        for process in all where process.pid != Int(own) && process.name != "nightjar" && mentions(id, process.pid) {
-            let parent = byPID[process.parent]
-            roots.insert(parent?.name == shimName ? process.parent : process.pid)
-        }
-        var found = roots
+        var found = Set(all.filter { isShim($0.pid, of: id) }.map(\.pid))
         var isGrowing = true
         while isGrowing {
             let children = all.filter { found.contains($0.parent) && !found.contains($0.pid) }
@@ -53,11 +44,24 @@ enum HostView {
         return all.filter { found.contains($0.pid) }.sorted { $0.pid < $1.pid }
     }
 
-    private static func mentions(_ id: String, _ pid: Int) -> Bool {
-        ["mountinfo", "cmdline", "cgroup"].contains { file in
-            guard let data = FileManager.default.contents(atPath: "/proc/\(pid)/\(file)") else { return false }
-            return data.range(of: Data(id.utf8)) != nil
-        }
+    private static func isShim(_ pid: Int, of id: String) -> Bool {
+        let words = arguments(pid)
+        guard let program = words.first, program.hasSuffix("/nightjar-shim"),
+            let option = words.firstIndex(of: "--slot"), option + 1 < words.count
+        else { return false }
+        let assignment = FileManager.default.contents(atPath: words[option + 1] + "/assigned") ?? Data()
+        return assignment.range(of: Data(id.utf8)) != nil
+    }
+
+    private static func arguments(_ pid: Int) -> [String] {
+        let data = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
+        return data.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The name that a process goes by: of its first argument, since runsc's own name is always the same.
+    static func title(_ process: HostProcess) -> String {
+        let program = arguments(process.pid).first.flatMap { $0.split(separator: "/").last.map(String.init) }
+        return program ?? process.name
     }
 
     /// Bytes of RAM that are free or can be made free at once.
