@@ -10,6 +10,8 @@ internal import SandboxModel
 public struct APIResponder: Sendable {
     private let responder: RouterResponder<APIContext>
     private let table: RouteTable
+    /// `METHOD /path/{parameter}` of each route, sorted.
+    public let routes: [String]
     private let key: APIKey?
     private let publicPaths: Set<String>
     private let logger: Logger
@@ -22,6 +24,7 @@ public struct APIResponder: Sendable {
     public init(router: Router<APIContext>, key: APIKey?, publicPaths: Set<String>, logger: Logger) {
         responder = router.buildResponder()
         table = RouteTable(router.routes.map { ($0.path.description, $0.method) })
+        routes = router.routes.map { "\($0.method.rawValue) \($0.path.description)" }.sorted()
         self.key = key
         self.publicPaths = publicPaths
         self.logger = logger

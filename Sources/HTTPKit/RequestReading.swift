@@ -19,7 +19,9 @@ extension APIContext {
     private static func requireJSON(_ request: Request) throws(SandboxError) {
         guard let type = request.headers[.contentType] else { return }
         let media = type.split(separator: ";").first.map { $0.trimmingSpaces.lowercased() } ?? ""
-        guard media == "application/json" else {
+        // The second is what curl says of any body that it is not told about; no browser can add the key, so that a
+        // form cannot abuse it.
+        guard media == "application/json" || media == "application/x-www-form-urlencoded" else {
             throw SandboxError(
                 .unsupportedMediaType, "The body must be JSON.", hint: "send 'Content-Type: application/json'")
         }
