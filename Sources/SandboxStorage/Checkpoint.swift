@@ -1,4 +1,5 @@
 internal import Foundation
+internal import LinuxSystem
 public import SandboxModel
 
 /// What a checkpoint on disk says of itself, in `manifest.json`. An older reader refuses a newer format.
@@ -82,8 +83,7 @@ extension DataDirectory {
     /// Makes a written checkpoint, and the files that it belongs to, durable, and puts it in its place.
     ///
     /// The sandbox is paused while this runs, so files and memory are of the same moment. When it returns, both survive
-    /// a power failure. The files are synced by `syncfs`: one call for the image and the layer, whatever their number
-    /// of files; it also waits for what other sandboxes have written.
+    /// a power failure.
     ///
     /// - Returns: The manifest as written, with its files.
     public func commitCheckpoint(_ manifest: CheckpointManifest) async throws -> CheckpointManifest {
@@ -99,16 +99,14 @@ extension DataDirectory {
             guard !manifest.files.isEmpty else {
                 throw SandboxError(.driverFailed, "The checkpoint is empty.")
             }
-            for file in manifest.files { try Files.sync("\(fresh)/\(file.name)") }
+            for file in manifest.files { try DurableFile.sync("\(fresh)/\(file.name)") }
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            try Files.write(Array(try encoder.encode(manifest)), to: fresh + "/manifest.json", mode: 0o600)
-            try Files.sync(fresh, directory: true)
+            try DurableFile.replace(fresh + "/manifest.json", with: Array(try encoder.encode(manifest)))
+            try ChangedFiles.sync(paths.upper, mark: paths.syncMark)
             try moveToTrash(place)
-            try Files.rename(fresh, to: place)
-            try Files.sync(paths.checkpoints, directory: true)
-            try Files.sync(paths.root, directory: true)
-            try Files.syncFileSystem(of: paths.upper)
+            try DurableFile.move(fresh, to: place)
+            try DurableFile.sync(paths.root)
             return manifest
         }
     }

@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// XXH64, a fast hash against torn and mixed-up files. It is no defence against somebody who alters them on purpose:
 /// who can write the data directory is root, or already owns every sandbox.
 struct ContentHash {
@@ -73,35 +71,3 @@ struct ContentHash {
     }
 }
 
-/// A file's hash as a checkpoint's manifest has it: of the whole file up to 4 MiB; of a larger one the first and last
-/// 64 KiB and 64 blocks of 4 KiB spread evenly between them. So it costs the same for gigabytes of memory as for
-/// megabytes; a change of a few bytes in between is not noticed. What it is there to notice is a file that is cut,
-/// zeroed or another one.
-func sampledHash(of path: String, size: Int64) throws -> String {
-    let file = try OpenFile(path, O_RDONLY)
-    var pieces: [(offset: Int64, length: Int)] = []
-    if size <= 4 << 20 {
-        pieces = [(0, Int(size))]
-    } else {
-        let edge = 64 * 1024
-        let step = (size - 2 * Int64(edge)) / 64
-        pieces = [(0, edge)] + (0..<64).map { (Int64(edge) + step * Int64($0), 4096) } + [(size - Int64(edge), edge)]
-    }
-    var value = UInt64(bitPattern: size)
-    var buffer = [UInt8]()
-    for piece in pieces {
-        if buffer.count < piece.length { buffer = [UInt8](repeating: 0, count: piece.length) }
-        var filled = 0
-        while filled < piece.length {
-            let count = buffer.withUnsafeMutableBytes { raw in
-                pread(file.descriptor, raw.baseAddress?.advanced(by: filled), piece.length - filled, off_t(piece.offset) + off_t(filled))
-            }
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw storageError("read", path) }
-            if count == 0 { break }
-            filled += count
-        }
-        value = buffer.withUnsafeBytes { ContentHash.hash(UnsafeRawBufferPointer(rebasing: $0[0..<filled]), seed: value) }
-    }
-    return ContentHash.hexadecimal(value)
-}

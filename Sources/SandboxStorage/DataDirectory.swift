@@ -1,4 +1,4 @@
-internal import Glibc
+internal import LinuxSystem
 public import SandboxModel
 internal import Synchronization
 
@@ -10,6 +10,7 @@ internal import Synchronization
 /// templates/NAME/current     → versions/HASH/{template.json,rootfs/}
 /// guest/HASH/.nightjar/init  layer with the init binary, named by its content, never modified
 /// sandboxes/ID/upper, work   writable layer of a sandbox
+/// sandboxes/ID/synced        marks when that layer was last synced to the device
 /// sandboxes/ID/checkpoint/N/ its memory while it sleeps, with manifest.json
 /// trash/                     what is being removed
 /// ```
@@ -21,7 +22,7 @@ internal import Synchronization
 public final class DataDirectory: Sendable {
     /// Absolute, without a slash at the end.
     public let path: String
-    private let lock: Int32
+    private let lock: DirectoryLock
     private let sweeping = Mutex(false)
 
     /// Opens the directory, making what is missing, and locks it against every other server.
@@ -34,20 +35,21 @@ public final class DataDirectory: Sendable {
             throw SandboxError(.invalidPath, "The data directory must be an absolute path.")
         }
         self.path = path
-        try Files.makeDirectories(path, mode: 0o700)
-        let file = try OpenFile(path + "/lock", O_RDWR | O_CREAT)
-        guard flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            throw SandboxError(
-                .unavailable, "Another server uses the data directory \(path).",
-                hint: "stop it, or give this one another --data-directory")
-        }
-        lock = file.release()
-        for name in ["sandboxes", "templates", "guest", "trash"] {
-            try Files.makeDirectory("\(path)/\(name)", mode: 0o700)
+        do {
+            try Files.makeDirectories(path, mode: 0o700)
+            guard let lock = try DirectoryLock(path) else {
+                throw SandboxError(
+                    .unavailable, "Another server uses the data directory \(path).",
+                    hint: "stop it, or give this one another data directory")
+            }
+            self.lock = lock
+            for name in ["sandboxes", "templates", "guest", "trash"] {
+                try Files.makeDirectory("\(path)/\(name)", mode: 0o700)
+            }
+        } catch let error as SystemError {
+            throw error.sandboxError(.storeFailed, "The data directory \(path) cannot be used.")
         }
     }
-
-    deinit { close(lock) }
 
     public var databasePath: String { path + "/nightjar.sqlite" }
     public var apiKeyPath: String { path + "/api-key" }
@@ -59,7 +61,7 @@ public final class DataDirectory: Sendable {
     /// Bytes that may still be written.
     public func freeSpace() async throws -> Int64 {
         let path = path
-        return try await blocking { try Files.freeSpace(path) }
+        return try await blocking { Int64(clamping: try DiskSpace.free(path)) }
     }
 
     /// Makes the directories of a new sandbox, and their entries durable if the sandbox is.
@@ -71,8 +73,8 @@ public final class DataDirectory: Sendable {
             try Files.makeDirectory(paths.upper, mode: 0o755)
             try Files.makeDirectory(paths.work, mode: 0o700)
             if durable {
-                try Files.sync(paths.root, directory: true)
-                try Files.sync(parent, directory: true)
+                try DurableFile.sync(paths.root)
+                try DurableFile.sync(parent)
             }
         }
     }
@@ -100,21 +102,21 @@ public final class DataDirectory: Sendable {
         let paths = paths(of: id)
         try await blocking {
             try Files.makeDirectory(paths.work, mode: 0o700)
-            try Tree.remove(paths.work + "/work/incompat")
-            if fresh { try Tree.remove(paths.upper + "/.nightjar") }
+            try TreeRemoval.remove(paths.work + "/work/incompat")
+            if fresh { try TreeRemoval.remove(paths.upper + "/.nightjar") }
         }
     }
 
     /// Makes all files of the writable layer durable.
     public func syncFiles(of id: SandboxID) async throws {
-        let upper = paths(of: id).upper
-        try await blocking { try Files.syncFileSystem(of: upper) }
+        let paths = paths(of: id)
+        try await blocking { try ChangedFiles.sync(paths.upper, mark: paths.syncMark) }
     }
 
     /// Bytes that the writable layer occupies.
     public func diskUsage(of id: SandboxID) async throws -> Int64 {
         let upper = paths(of: id).upper
-        return try await blocking { Tree.allocatedBytes(upper) }
+        return try await blocking { Int64(clamping: try DiskSpace.used(upper)) }
     }
 
     /// Takes everything of a sandbox out of its place at once; ``sweepTrash()`` removes it. Nothing happens if there is
@@ -137,7 +139,7 @@ public final class DataDirectory: Sendable {
             while true {
                 let names = try Files.entries(trash)
                 if names.isEmpty { return }
-                for name in names { try Tree.remove("\(trash)/\(name)") }
+                for name in names { try TreeRemoval.remove("\(trash)/\(name)") }
             }
         }
     }
@@ -153,6 +155,8 @@ public struct SandboxPaths: Sendable, Hashable {
     public let root: String
     public var upper: String { root + "/upper" }
     public var work: String { root + "/work" }
+    /// Its change time says when the layer was last synced.
+    var syncMark: String { root + "/synced" }
     var checkpoints: String { root + "/checkpoint" }
     /// Memory that standby wrote, by the number of that standby.
     public func checkpoint(_ generation: Int) -> String { "\(checkpoints)/\(generation)" }

@@ -1,4 +1,4 @@
-internal import Glibc
+internal import LinuxSystem
 internal import SandboxModel
 
 extension DataDirectory {
@@ -27,11 +27,9 @@ extension DataDirectory {
             let fresh = "\(parent)/.new-\(randomToken(8))"
             try Files.makeDirectory(fresh, mode: 0o755)
             try Files.makeDirectory(fresh + "/.nightjar", mode: 0o755)
-            try Files.write(bytes, to: fresh + "/.nightjar/init", mode: 0o755)
-            try Files.sync(fresh + "/.nightjar", directory: true)
-            try Files.sync(fresh, directory: true)
-            try Files.rename(fresh, to: place)
-            try Files.sync(parent, directory: true)
+            try DurableFile.replace(fresh + "/.nightjar/init", with: bytes, mode: 0o755)
+            try DurableFile.sync(fresh)
+            try DurableFile.move(fresh, to: place)
             return name
         }
     }

@@ -1,4 +1,4 @@
-import Dispatch
+import Foundation
 import Glibc
 import SandboxModel
 import Synchronization
@@ -7,7 +7,7 @@ import Wire
 /// The guest's end of a channel: speaks the real protocol on a real socket, and has the answers it is given.
 final class FakeGuest: Sendable {
     struct Answers: Sendable {
-        var processes: [ProcessInfo] = []
+        var processes: [Wire.ProcessInfo] = []
         var blockers: [String] = []
         /// Stops answering anything, as a frozen or broken init does.
         var silent = false
@@ -28,7 +28,7 @@ final class FakeGuest: Sendable {
             if old >= 0 { shutdown(old, Int32(SHUT_RDWR)) }
             old = guest
         }
-        queue.async { self.serve(guest) }
+        Thread.detachNewThread { self.serve(guest) }
         return host
     }
 
@@ -50,22 +50,27 @@ final class FakeGuest: Sendable {
             if count <= 0 { return }
             for event in decoder.push(buffer[0..<count]) {
                 var output: [UInt8] = []
+                var ending = false
                 switch event {
                 case .session(let nonce):
                     output = Resync.answer(nonce: nonce)
                     encoder = FrameEncoder()
                     let hello = Hello(oldestGeneration: 1, newestGeneration: 1, version: "fake", boot: 1)
                     encoder.encode(Frame(.message, stream: 0, payload: Reply.hello(hello).encoded()), into: &output)
-                case .frame(let frame): answer(frame, &encoder, &output)
+                case .frame(let frame): answer(frame, &encoder, &output, &ending)
                 case .broken: return
                 }
                 if answers.withLock({ $0.silent }) { continue }
                 guard write(descriptor, output, output.count) == output.count else { return }
+                if ending { onShutdown() }
             }
         }
     }
 
-    private func answer(_ frame: Frame, _ encoder: inout FrameEncoder, _ output: inout [UInt8]) {
+    /// - Parameter ending: Set if the guest ends after this answer.
+    private func answer(
+        _ frame: Frame, _ encoder: inout FrameEncoder, _ output: inout [UInt8], _ ending: inout Bool
+    ) {
         switch frame.kind {
         case .ping: encoder.encode(Frame(.pong, stream: 0, payload: frame.payload), into: &output)
         case .open:
@@ -77,7 +82,7 @@ final class FakeGuest: Sendable {
             case .checkpointBlockers: reply = .blockers(current.blockers)
             case .shutdown:
                 reply = .ok
-                queue.asyncAfter(deadline: .now() + .milliseconds(5)) { self.onShutdown() }
+                ending = true
             default: reply = .ok
             }
             encoder.encode(
@@ -86,5 +91,3 @@ final class FakeGuest: Sendable {
         }
     }
 }
-
-private let queue = DispatchQueue(label: "fake guests", attributes: .concurrent)
