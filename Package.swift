@@ -135,8 +135,17 @@ let testTargets: [Target] = [
             "SandboxRuntime", "Store", "StoreSQLite", "Isolation", "GuestClient", "SandboxModel", "SandboxStorage",
             "SandboxImages", "Wire", .logging,
         ]),
-    tests("HTTPKitTests", ["HTTPKit", "SandboxModel", .hummingbird, .nioCore, .nioPosix, .httpTypes, .logging]),
-    tests("APITests", ["API", "HTTPKit", "SandboxModel", "SandboxRuntime", .hummingbird, .yams]),
+    tests(
+        "HTTPKitTests",
+        [
+            "HTTPKit", "SandboxModel", .hummingbird, .hummingbirdCore, .nioCore, .nioPosix, .httpTypes, .logging, .coreMetrics,
+        ]),
+    tests(
+        "APITests",
+        [
+            "API", "HTTPKit", "SandboxModel", "SandboxRuntime", "SandboxStorage", "SandboxImages", "StoreSQLite", .hummingbird,
+            .hummingbirdCore, .httpTypes, .nioCore, .logging, .yams,
+        ]),
     tests("EndToEndTests", ["Client", "SandboxModel", "LinuxSystem"]),
 ]
 let chosen = Context.environment["NJ_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }

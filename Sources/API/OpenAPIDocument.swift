@@ -734,6 +734,7 @@ public enum OpenAPIDocument {
                 - guest_failed # 500
                 - store_failed # 500
                 - internal_error # 500
+                - memory_lost # 500
                 - connection_refused # 502
                 - unavailable # 503
                 - overloaded # 503

@@ -1,0 +1,168 @@
+import API
+import Foundation
+@testable import HTTPKit
+import Hummingbird
+import SandboxModel
+import Testing
+import Yams
+
+/// The hand-written document, the program that serves it and the types behind it say the same.
+@Suite struct DocumentTests {
+    private static let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("../../Sources/API/openapi.yaml").standardizedFileURL
+
+    private func document() throws -> [String: Any] {
+        try #require(try Yams.load(yaml: OpenAPIDocument.text) as? [String: Any])
+    }
+
+    private func schema(_ name: String) throws -> [String: Any] {
+        let components = try #require(try document()["components"] as? [String: Any])
+        let schemas = try #require(components["schemas"] as? [String: Any])
+        return try #require(schemas[name] as? [String: Any], "\(name)")
+    }
+
+    @Test func `the program carries the very document that lies in the sources`() throws {
+        let text = try String(contentsOf: Self.file, encoding: .utf8)
+        if ProcessInfo.processInfo.environment["NIGHTJAR_WRITE_DOCUMENT"] != nil {
+            try Self.write(text)
+        } else {
+            #expect(OpenAPIDocument.text == text)
+        }
+    }
+
+    private static func write(_ text: String) throws {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+        let body = lines.map { $0.isEmpty ? "" : "        " + $0 }.joined(separator: "\n")
+        let source = """
+            /// The text of `openapi.yaml`, which lies beside this file, so that the program can serve it wherever it is. Made from it
+            /// by `NIGHTJAR_WRITE_DOCUMENT=1 swift test --filter APITests`; a test holds the two together.
+            public enum OpenAPIDocument {
+                public static let text = #\"""
+            \(body)
+                    \"""# + "\\n"
+            }
+
+            """
+        let target = file.deletingLastPathComponent().appendingPathComponent("OpenAPIDocument.swift")
+        try source.write(to: target, atomically: true, encoding: .utf8)
+    }
+
+    @Test func `every route is documented and every documented path is a route`() async throws {
+        let paths = try #require(try document()["paths"] as? [String: [String: Any]])
+        let methods = Set(["get", "head", "post", "put", "patch", "delete"])
+        var documented = Set<String>()
+        for (path, item) in paths {
+            for method in item.keys where methods.contains(method) { documented.insert("\(method.uppercased()) \(path)") }
+        }
+        let written = documented
+        try await APIHarness.with { harness in
+            let served = Set(harness.responder.routes)
+            #expect(served.subtracting(written) == [])
+            #expect(written.subtracting(served) == [])
+            #expect(served.count > 40)
+        }
+    }
+
+    @Test func `every operation has a name of its own and an error answer`() throws {
+        let paths = try #require(try document()["paths"] as? [String: [String: Any]])
+        var names: [String] = []
+        for (path, item) in paths {
+            for case let (method, operation as [String: Any]) in item where method != "parameters" {
+                names.append(try #require(operation["operationId"] as? String, "\(path)"))
+                let responses = try #require(operation["responses"] as? [String: Any], "\(path)")
+                #expect(responses["default"] != nil || path == "/v1/openapi.yaml", "\(method) \(path)")
+            }
+        }
+        #expect(Set(names).count == names.count)
+    }
+
+    @Test func `every reference has a target`() throws {
+        let document = try document()
+        var references: [String] = []
+        func walk(_ value: Any) {
+            if let map = value as? [String: Any] {
+                if let reference = map["$ref"] as? String { references.append(reference) }
+                for inner in map.values { walk(inner) }
+            } else if let list = value as? [Any] {
+                for inner in list { walk(inner) }
+            }
+        }
+        walk(document)
+        #expect(references.count > 50)
+        for reference in Set(references) {
+            var target: Any? = document
+            for part in reference.dropFirst(2).split(separator: "/") { target = (target as? [String: Any])?[String(part)] }
+            #expect(target != nil, "\(reference)")
+        }
+    }
+
+    @Test func `the error codes are those of the table, with the same statuses`() throws {
+        let listed = try #require(try schema("ErrorCode")["enum"] as? [String])
+        #expect(Set(listed) == Set(SandboxError.Code.table.map(\.code.rawValue)))
+        for row in SandboxError.Code.table {
+            #expect(OpenAPIDocument.text.contains("- \(row.code.rawValue) # \(row.httpStatus)\n"))
+        }
+    }
+
+    @Test func `every code that the sources define has a row`() throws {
+        let source = Self.file.deletingLastPathComponent().appendingPathComponent("../SandboxModel/SandboxError.swift")
+        let text = try String(contentsOf: source, encoding: .utf8)
+        let codes = text.matches(of: /Self\(rawValue: "([a-z_]+)"\)/).map { String($0.1) }
+        #expect(codes.count > 30)
+        #expect(Set(codes) == Set(SandboxError.Code.table.map(\.code.rawValue)))
+        #expect(Set(codes).count == SandboxError.Code.table.count)
+    }
+
+    private func check(_ name: String, _ value: some Encodable, _ location: SourceLocation = #_sourceLocation) throws {
+        let schema = try schema(name)
+        let properties = Set(try #require(schema["properties"] as? [String: Any]).keys)
+        let required = Set(schema["required"] as? [String] ?? [])
+        let encoded = try JSONSerialization.jsonObject(with: Data(try JSONOutput.bytes(value)))
+        let keys = Set(try #require(encoded as? [String: Any]).keys)
+        #expect(keys == properties, sourceLocation: location)
+        #expect(required.isSubset(of: properties), sourceLocation: location)
+    }
+
+    @Test func `resources have exactly the documented fields`() throws {
+        let time = Timestamp(unixNanoseconds: 0)
+        let exit = ExitResource(code: 1, signal: 1, timedOut: false, endedAt: time, cpuSeconds: 0, maxMemoryBytes: 0)
+        try check("Exit", exit)
+        try check(
+            "Process",
+            ProcessResource(
+                id: 1, pid: 1, command: [], directory: "", user: "", terminal: false, background: false, startedAt: time,
+                outputStart: 0, outputEnd: 0, exit: exit))
+        try check(
+            "Sandbox",
+            SandboxResource(
+                id: SandboxID(), name: "x", durable: true, state: .running, awakeBecause: [], template: "", templateVersion: "",
+                isolation: "", labels: [:], lifecycle: .init(maxAge: 1), limits: .init(), network: .none, createdAt: time,
+                stateChangedAt: time, lastActiveAt: time, idleAt: time, expiresAt: time, wakes: 0, checkpointBytes: 0,
+                problem: .init(code: .noSpace, message: "", at: time)))
+        try check("LifecycleSpec", LifecyclePolicy(maxAge: 1))
+        try check("LimitsSpec", ResourceLimits())
+        try check("SandboxSpec", SandboxSpec(name: "x"))
+        try check("Output", OutputResource(chunks: [], nextOffset: 0, exit: exit))
+        try check("OutputChunk", OutputChunkResource(offset: 0, stream: "", dataBase64: ""))
+        try check(
+            "ExecResult",
+            ExecResource(
+                id: 1, exitCode: 0, signal: 1, timedOut: false, stdout: "", stderr: "", stdoutBase64: "", stderrBase64: "",
+                stdoutTruncated: false, stderrTruncated: false, durationMs: 0))
+        try check(
+            "File",
+            FileResource(
+                path: "", pathBase64: "", kind: .file, size: 0, mode: "", uid: 0, gid: 0, modifiedAt: time, target: ""))
+        try check("WatchEvent", WatchEventResource(kind: .renamed, path: "", from: ""))
+        try check("Event", EventResource(sequence: 1, at: time, sandbox: SandboxID(), name: "", type: "", detail: [:]))
+        try check("Version", VersionResource(version: "", api: "", wireGeneration: 1))
+        try check("Health", HealthResource(status: "ok", sandboxes: [:]))
+        let execProperties = try #require(try schema("ExecRequest")["properties"] as? [String: Any])
+        var request = ExecRequest(command: [])
+        (request.env, request.directory, request.user, request.stdin, request.stdinBase64) = ([:], "", "", "", "")
+        (request.openStdin, request.terminal, request.timeout) = (true, .init(columns: 1, rows: 1), 1)
+        (request.limits, request.background, request.maxOutput, request.retainedOutput) = ([], true, 1, 1)
+        try check("ExecRequest", request)
+        #expect(execProperties.count == 13)
+    }
+}
