@@ -89,8 +89,8 @@ let package = Package(
         module(
             "SandboxRuntime",
             [
-                "SandboxModel", "Isolation", "GuestClient", "SandboxStorage", "SandboxImages", "Store", .logging, .metrics,
-                .lifecycle,
+                "SandboxModel", "Isolation", "GuestClient", "SandboxStorage", "SandboxImages", "Store", "Wire", .logging,
+                .metrics, .lifecycle,
             ]),
         // Adapters
         module(
