@@ -99,7 +99,7 @@ public struct SandboxFilter: Sendable, Hashable {
     }
 }
 
-/// Makes a repeated creation return the first one's sandbox. Remembered for 24 hours.
+/// Makes a repeated creation return the first one's sandbox. Remembered for ``lifetime``.
 public struct Idempotency: Sendable, Hashable {
     /// 1 to 255 visible ASCII characters, chosen by the caller.
     public var key: String
@@ -109,6 +109,9 @@ public struct Idempotency: Sendable, Hashable {
         self.key = key
         self.fingerprint = fingerprint
     }
+
+    /// In seconds: 24 hours.
+    public static let lifetime = 24.0 * 3600
 
     /// Whether the key is within its bounds.
     public static func isValid(key: String) -> Bool {

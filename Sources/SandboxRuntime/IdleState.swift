@@ -18,6 +18,7 @@ struct IdleState: Sendable {
     private(set) var busyShare: Double?
     /// Descriptions of foreground processes that ran when last looked.
     private(set) var foreground: [String] = []
+    private var looked: Moment?
     /// What would make a checkpoint fail, when last tried.
     private(set) var blockers: [String] = []
     private var failure: String?
@@ -69,6 +70,7 @@ struct IdleState: Sendable {
     ///
     /// - Parameter wall: The time of day at `now`, to place exits that the guest reports.
     mutating func note(processes: [ProcessInfo], now: Moment, wall: Timestamp) {
+        looked = now
         let ours = processes.filter { $0.tag == IdleState.foregroundTag }
         foreground = ours.filter { $0.exit == nil }.map { process in
             "process \(process.id) (\(IdleState.brief(process.arguments))) runs in the foreground"
@@ -99,6 +101,14 @@ struct IdleState: Sendable {
     mutating func lookAgain(at next: Moment) { notBefore = max(notBefore, next) }
 
     // MARK: What follows
+
+    /// Whether ``foreground`` may no longer be true: somebody used the sandbox since, or it is older than `age` seconds.
+    ///
+    /// Asking the guest takes CPU time inside, so that an observer who asks often would keep the sandbox awake.
+    func isForegroundStale(now: Moment, age: Double) -> Bool {
+        guard let looked else { return true }
+        return looked < lastActivityEnd || now.seconds(since: looked) >= age
+    }
 
     /// Whether a CPU sample is due.
     func needsSample(now: Moment, interval: Double) -> Bool {

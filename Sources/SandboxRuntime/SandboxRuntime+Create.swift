@@ -67,15 +67,13 @@ extension SandboxRuntime {
 
     /// The sandbox of a creation that is over, with the same key.
     private func formerResult(_ idempotency: Idempotency) async throws -> SandboxResource? {
-        let oldest = clock.now.adding(seconds: -Self.idempotencyLifetime)
+        let oldest = clock.now.adding(seconds: -Idempotency.lifetime)
         guard let (id, fingerprint) = try await store.sandbox(idempotencyKey: idempotency.key, since: oldest),
             let sandbox = registry[id]
         else { return nil }
         guard fingerprint == idempotency.fingerprint else { throw SandboxError.keyInUse }
         return sandbox.resource(clock: clock)
     }
-
-    static let idempotencyLifetime = 24.0 * 3600
 
     /// Checks what a creation needs, and takes the name.
     private func prepare(_ spec: ValidatedSpec, _ id: SandboxID, _ transition: Transition) async throws -> Sandbox {

@@ -19,7 +19,14 @@ extension SandboxRuntime {
 
     /// Asks the guest for its foreground processes, so that `awake_because` is of now and not of the last check.
     private func refresh(_ sandbox: Sandbox) async {
-        guard case .running(let incarnation) = sandbox.machine.withLock({ $0.phase }) else { return }
+        let asked = clock.moment
+        let known = sandbox.machine.withLock { machine -> Incarnation? in
+            guard case .running(let incarnation) = machine.phase,
+                machine.idle.isForegroundStale(now: asked, age: configuration.recheckInterval.seconds)
+            else { return nil }
+            return incarnation
+        }
+        guard let incarnation = known else { return }
         let processes = try? await deadline(.seconds(1)) { try await incarnation.session.processes() }
         guard let processes else { return }
         let (now, wall) = (clock.moment, clock.now)

@@ -167,7 +167,7 @@ extension SandboxRuntime {
     }
 
     private func pruneLater() {
-        let oldest = clock.now.adding(seconds: -Self.idempotencyLifetime)
+        let oldest = clock.now.adding(seconds: -Idempotency.lifetime)
         _ = operations.submit {
             do {
                 try await self.store.prune(idempotencyBefore: oldest)

@@ -10,7 +10,7 @@ public protocol SandboxStore: Sendable {
 
     /// Adds a sandbox and, with it, the key that its creation was asked for with.
     ///
-    /// - Throws: ``SandboxError`` with `name_taken`, or `idempotency_conflict` if the key is in use.
+    /// - Throws: ``SandboxError`` with `name_taken`, or `idempotency_conflict` if the key is in use and not too old.
     func insert(
         _ record: SandboxRecord, idempotency: Idempotency?, events: [EventDraft], durability: Durability
     ) async throws

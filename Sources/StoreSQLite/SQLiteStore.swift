@@ -69,6 +69,10 @@ public final class SQLiteStore: SandboxStore {
         try await write(durability) { db in
             try SandboxRow.insert(record, into: db)
             if let idempotency {
+                let oldest = record.createdAt.adding(seconds: -Idempotency.lifetime)
+                try db.execute(
+                    sql: "DELETE FROM idempotency WHERE key = ? AND created_at < ?",
+                    arguments: [idempotency.key, oldest.unixNanoseconds])
                 try db.execute(
                     sql: "INSERT INTO idempotency (key, fingerprint, sandbox, created_at) VALUES (?, ?, ?, ?)",
                     arguments: [

@@ -41,7 +41,13 @@ final class FakeGuest: Sendable {
     }
 
     private func serve(_ descriptor: Int32) {
-        defer { close(descriptor) }
+        defer {
+            // The number may be another channel's as soon as it is closed.
+            channel.withLock { current in
+                if current == descriptor { current = -1 }
+                close(descriptor)
+            }
+        }
         var decoder = FrameDecoder(role: .guest)
         var encoder = FrameEncoder()
         var buffer = [UInt8](repeating: 0, count: 64 * 1024)
@@ -79,6 +85,11 @@ final class FakeGuest: Sendable {
             let reply: Reply
             switch request {
             case .processList: reply = .processes(current.processes)
+            case .metrics:
+                reply = .metrics(
+                    GuestMetrics(
+                        cpuUserMilliseconds: 1, cpuSystemMilliseconds: 1, memoryTotalKiB: 1, memoryAvailableKiB: 1,
+                        processes: 1, uptimeMilliseconds: 1, diskTotalKiB: 1, diskFreeKiB: 1))
             case .checkpointBlockers: reply = .blockers(current.blockers)
             case .shutdown:
                 reply = .ok

@@ -7,7 +7,7 @@ import Testing
 struct LifecycleTests {
     @Test func `a sandbox sleeps and wakes with its memory`() async throws {
         let node = try Node()
-        try await node.serve { runtime in
+        try await node.serve { runtime async throws in
             let made = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil)
             #expect(made.state == .running)
             let memory = node.processes(made)?.memory
@@ -31,7 +31,7 @@ struct LifecycleTests {
 
     @Test func `a hundred requests to a sleeping sandbox cause one restore`() async throws {
         let node = try Node()
-        try await node.serve { runtime in
+        try await node.serve { runtime async throws in
             let made = try await runtime.create(SandboxSpec(), idempotency: nil)
             _ = try await runtime.standby(made.id.rawValue)
             _ = node.world.close(.restore)
@@ -50,7 +50,7 @@ struct LifecycleTests {
 
     @Test func `pause and resume keep the processes`() async throws {
         let node = try Node()
-        try await node.serve { runtime in
+        try await node.serve { runtime async throws in
             let made = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil)
             #expect(try await runtime.pause("one").state == .paused)
             #expect(node.processes(made)?.state.withLock { $0.paused } == true)
@@ -66,7 +66,7 @@ struct LifecycleTests {
 
     @Test func `a stopped sandbox starts afresh on its files`() async throws {
         let node = try Node()
-        try await node.serve { runtime in
+        try await node.serve { runtime async throws in
             let made = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil)
             let upper = node.sandboxPath(made) + "/upper"
             try writeText("kept", to: upper + "/file")
@@ -81,7 +81,7 @@ struct LifecycleTests {
 
     @Test func `a paused sandbox can sleep, and a sleeping one can be stopped`() async throws {
         let node = try Node()
-        try await node.serve { runtime in
+        try await node.serve { runtime async throws in
             let made = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil)
             let memory = node.processes(made)?.memory
             _ = try await runtime.pause("one")
@@ -97,7 +97,7 @@ struct LifecycleTests {
 
     @Test func `commands in the wrong state are refused`() async throws {
         let node = try Node()
-        try await node.serve { runtime in
+        try await node.serve { runtime async throws in
             _ = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil)
             _ = try await runtime.standby("one")
             #expect(await code { _ = try await runtime.pause("one") } == .invalidState)
@@ -111,7 +111,7 @@ struct LifecycleTests {
 
     @Test func `without auto_resume a request does not wake`() async throws {
         let node = try Node()
-        try await node.serve { runtime in
+        try await node.serve { runtime async throws in
             let spec = SandboxSpec(name: "one", lifecycle: LifecyclePolicy(autoResume: false))
             _ = try await runtime.create(spec, idempotency: nil)
             _ = try await runtime.standby("one")
@@ -122,7 +122,7 @@ struct LifecycleTests {
 
     @Test func `delete removes everything`() async throws {
         let node = try Node()
-        try await node.serve { runtime in
+        try await node.serve { runtime async throws in
             let made = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil)
             try await runtime.delete("one")
             #expect(node.world.processes.isEmpty)
@@ -137,7 +137,7 @@ struct LifecycleTests {
     @Test(arguments: [Point.start, .restore, .checkpoint])
     func `delete overtakes what is under way`(point: Point) async throws {
         let node = try Node()
-        try await node.serve { runtime in
+        try await node.serve { runtime async throws in
             _ = try await runtime.create(SandboxSpec(name: "other"), idempotency: nil)
             if point != .start { _ = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil) }
             if point == .restore { _ = try await runtime.standby("one") }
@@ -170,7 +170,7 @@ struct LifecycleTests {
 
     @Test func `cancelling a caller does not cancel the transition`() async throws {
         let node = try Node()
-        try await node.serve { runtime in
+        try await node.serve { runtime async throws in
             _ = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil)
             let gate = node.world.close(.checkpoint)
             await withTaskGroup(of: Void.self) { group in
@@ -185,7 +185,7 @@ struct LifecycleTests {
 
     @Test func `followed events come once and in order`() async throws {
         let node = try Node()
-        try await node.serve { runtime in
+        try await node.serve { runtime async throws in
             let stream = runtime.followEvents(after: 0, sandbox: nil)
             _ = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil)
             _ = try await runtime.standby("one")

@@ -92,11 +92,18 @@ final class CheckingStore: SandboxStore {
     private let base: SQLiteStore
     private let last = Mutex<[SandboxID: SandboxState]>([:])
     private let found = Mutex<[String]>([])
-    private let failing = Mutex(0)
+    private let isCut = Mutex(false)
     var violations: [String] { found.withLock { $0 } }
 
     init(_ base: SQLiteStore) throws { self.base = base }
     deinit { try? base.close() }
+
+    /// From now on nothing is written: the server has died.
+    func cutOff() { isCut.withLock { $0 = true } }
+
+    private func check() throws {
+        if isCut.withLock({ $0 }) { throw SandboxError(.storeFailed, "cut off") }
+    }
 
     func sandboxes() async throws -> [SandboxRecord] {
         let records = try await base.sandboxes()
@@ -106,12 +113,14 @@ final class CheckingStore: SandboxStore {
     func insert(
         _ record: SandboxRecord, idempotency: Idempotency?, events: [EventDraft], durability: Durability
     ) async throws {
+        try check()
         try await base.insert(record, idempotency: idempotency, events: events, durability: durability)
         last.withLock { $0[record.id] = record.status.state }
     }
     func setStatus(
         _ status: SandboxRecord.Status, initLayer: String?, of id: SandboxID, events: [EventDraft], durability: Durability
     ) async throws -> Bool {
+        try check()
         let before = last.withLock { $0[id] }
         if let before, before != status.state, !before.canBecome(status.state) {
             found.withLock { $0.append("\(before) became \(status.state)") }
@@ -126,6 +135,7 @@ final class CheckingStore: SandboxStore {
         try await base.setSpec(spec, of: id, events: events)
     }
     func remove(_ id: SandboxID, events: [EventDraft], durability: Durability) async throws {
+        try check()
         try await base.remove(id, events: events, durability: durability)
     }
     func page(_ filter: SandboxFilter, cursor: String?, limit: Int) async throws -> RecordPage {
