@@ -12,6 +12,18 @@ enum CheckpointImage {
     /// How long writing or reading an image may take: slow disks do 20 MB/s.
     static func deadline(bytes: UInt64) -> Duration { .seconds(30) + .seconds(Int(bytes / 20_000_000)) }
 
+    /// Makes a directory with directories in it.
+    static func makeDirectories(_ directory: String, _ names: [String]) throws(SystemError) {
+        guard mkdir(directory, 0o700) == 0 || errno == EEXIST else { throw SystemError(errno, "mkdir", directory) }
+        for name in names {
+            var path = directory
+            for component in name.split(separator: "/") {
+                path += "/" + component
+                guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw SystemError(errno, "mkdir", path) }
+            }
+        }
+    }
+
     /// Makes the files, which must not exist.
     static func create(in directory: String) throws(SystemError) -> [FileDescriptor] {
         var files: [FileDescriptor] = []

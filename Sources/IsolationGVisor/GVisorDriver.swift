@@ -49,10 +49,7 @@ public final class GVisorDriver: IsolationDriver {
     // MARK: Starting
 
     public func start(_ request: StartRequest) async throws -> any Execution {
-        try await execute(request) { slot, usesSocket in
-            guard usesSocket else { return try await slot.runsc.run(["start"], until: .now + .seconds(20)) }
-            try await slot.control.call("containerManager.StartRoot", "\"\(slot.id)\"", until: .now + .seconds(20))
-        }
+        try await execute(request) { slot, usesSocket in try await self.begin(slot, usesSocket) }
     }
 
     public func restore(_ request: RestoreRequest) async throws -> any Execution {
@@ -65,14 +62,26 @@ public final class GVisorDriver: IsolationDriver {
         }
         let duration = CheckpointImage.deadline(bytes: image.bytes)
         return try await execute(request.start) { slot, usesSocket in
-            guard usesSocket else {
-                return try await slot.runsc.run(
-                    ["restore", "--detach", "--image-path=\(directory)"], until: .now + duration)
-            }
-            try await slot.control.call(
-                "containerManager.Restore", #"{"HavePagesFile":true,"HaveDeviceFile":false}"#,
-                descriptors: image.files.map(\.raw), until: .now + duration)
+            try await self.load(directory, image.files, into: slot, usesSocket, duration)
         }
+    }
+
+    /// Starts the init on the root that was put on the slot.
+    func begin(_ slot: GVisorSlot, _ usesSocket: Bool) async throws {
+        guard usesSocket else { return try await slot.runsc.run(["start"], until: .now + .seconds(20)) }
+        try await slot.control.call("containerManager.StartRoot", "\"\(slot.id)\"", until: .now + .seconds(20))
+    }
+
+    /// Lets the slot go on where an image was taken.
+    func load(
+        _ directory: String, _ files: [FileDescriptor], into slot: GVisorSlot, _ usesSocket: Bool, _ duration: Duration
+    ) async throws {
+        guard usesSocket else {
+            return try await slot.runsc.run(["restore", "--detach", "--image-path=\(directory)"], until: .now + duration)
+        }
+        try await slot.control.call(
+            "containerManager.Restore", #"{"HavePagesFile":true,"HaveDeviceFile":false}"#,
+            descriptors: files.map(\.raw), until: .now + duration)
     }
 
     /// Takes a slot, puts the root on it, and lets `begin` start the guest in it.

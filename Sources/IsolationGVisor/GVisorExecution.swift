@@ -27,9 +27,7 @@ public final class GVisorExecution: Execution {
         guard !isPaused.withLock({ $0 }) else { return }
         // A resume that was not preceded by a pause would end the sandbox, so a later server must know.
         slot.mark(.pausing)
-        try await usesSocket
-            ? slot.control.call("containerManager.Pause", "null", until: callDeadline)
-            : slot.runsc.run(["pause"], until: callDeadline)
+        try await slot.pause(usesSocket: usesSocket, until: callDeadline)
         isPaused.withLock { $0 = true }
         slot.mark(.paused)
     }
@@ -52,17 +50,9 @@ public final class GVisorExecution: Execution {
                 hint: "free \((memory + CheckpointImage.margin - free) >> 20) MiB more and try again")
         }
         try await pause()
-        let deadline = ContinuousClock.now + CheckpointImage.deadline(bytes: memory)
         do {
-            guard usesSocket else {
-                let options = ["checkpoint", "--leave-running", "--compression=none", "--image-path=\(directory)"]
-                return try await slot.runsc.run(options, until: deadline)
-            }
-            let files = try await BlockingPool.shared.run { try CheckpointImage.create(in: directory) }
-            try await slot.control.call(
-                "containerManager.Checkpoint",
-                #"{"metadata":{"compression":"none"},"have_pages_file":true,"Resume":true}"#,
-                descriptors: files.map(\.raw), until: deadline)
+            try await slot.save(
+                to: directory, usesSocket: usesSocket, until: .now + CheckpointImage.deadline(bytes: memory))
         } catch {
             await CheckpointImage.remove(from: directory)
             throw (error as? SystemError)?.sandboxError(.driverFailed, "The checkpoint's files cannot be made.") ?? error

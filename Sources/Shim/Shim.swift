@@ -8,6 +8,7 @@ internal import Glibc
 public enum Shim {
     /// Runs the shim as this process's command line says; never returns.
     public static func main() -> Never {
+        if getpid() == 1, CommandLine.arguments.count == 1 { ProbeGuest.run() }
         guard let arguments = ShimArguments(Array(CommandLine.arguments.dropFirst())) else {
             announce("error usage: nightjar-shim --slot DIR --mount-point DIR [--cgroup DIR]... -- RUNSC ARGUMENT...")
             exit(2)

@@ -54,7 +54,8 @@ struct IsolationTests {
                 #expect(try DirectoryListing.names("/proc/\(pid)/root").contains("home") == false)
                 let status = try TextFile.read("/proc/\(pid)/status")
                 #expect(status.contains("Seccomp:\t2"))
-                for space in ["mnt", "ipc", "net", "pid"] where !(pid == information.gofer && space == "pid") {
+                // The systrap platform needs the host's process ids; its system call filter keeps it from using them.
+                for space in ["mnt", "ipc", "net", "user"] {
                     let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/\(space)")
                     let its = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/ns/\(space)")
                     #expect(its != own, "\(space) of \(pid == information.gofer ? "gofer" : "sandbox")")

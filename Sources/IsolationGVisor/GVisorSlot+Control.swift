@@ -22,6 +22,26 @@ extension GVisorSlot {
     /// The mark that a former server left.
     var mark: Mark? { (try? TextFile.read(markFile)).flatMap(Mark.init(rawValue:)) }
 
+    /// Stops all processes of the guest where they are.
+    func pause(usesSocket: Bool, until deadline: ContinuousClock.Instant) async throws {
+        try await usesSocket
+            ? control.call("containerManager.Pause", "null", until: deadline)
+            : runsc.run(["pause"], until: deadline)
+    }
+
+    /// Writes an image of the paused guest, which stays paused, into an empty directory.
+    func save(to directory: String, usesSocket: Bool, until deadline: ContinuousClock.Instant) async throws {
+        guard usesSocket else {
+            let options = ["checkpoint", "--leave-running", "--compression=none", "--image-path=\(directory)"]
+            return try await runsc.run(options, until: deadline)
+        }
+        let files = try await BlockingPool.shared.run { try CheckpointImage.create(in: directory) }
+        // `Resume` keeps the sandbox's process alive, even if the checkpoint fails; it does not undo the pause.
+        try await control.call(
+            "containerManager.Checkpoint", #"{"metadata":{"compression":"none"},"have_pages_file":true,"Resume":true}"#,
+            descriptors: files.map(\.raw), until: deadline)
+    }
+
     /// Lets a paused sandbox go on. Never for one that is not paused: gVisor would end it.
     func resume(usesSocket: Bool, until deadline: ContinuousClock.Instant) async throws {
         try await usesSocket
