@@ -1,0 +1,103 @@
+import Client
+import Foundation
+import SandboxModel
+import Testing
+
+extension EndToEnd {
+    @Suite struct Idleness {
+        @Test func `those who only look do not keep a sandbox awake`() async throws {
+            try await TestServer.with { server in
+                let client = server.client
+                _ = try await client.makeSandbox("o", idle: 2)
+                let process = try await client.background("o", ["sleep", "1000"])
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { for try await _ in try await client.followOutput("o", process.id) {} }
+                    group.addTask { for try await _ in try await client.followEvents(sandbox: "o") {} }
+                    _ = try await eventually("it sleeps while it is watched") { () -> Bool? in
+                        _ = try await client.metrics("o")
+                        _ = try await client.sandboxes()
+                        _ = try await client.events(sandbox: "o")
+                        return try await client.sandbox("o").state == .standby ? true : nil
+                    }
+                    group.cancelAll()
+                    while let result = await group.nextResult() { _ = result }
+                }
+            }
+        }
+
+        @Test func `a foreground process keeps it awake and says so, until it ends`() async throws {
+            try await TestServer.with { server in
+                let client = server.client
+                _ = try await client.makeSandbox("fg", idle: 1)
+                let process = try await client.start("fg", ExecRequest(command: ["sleep", "4"]))
+                let because = try await eventually("it says why") { () -> [String]? in
+                    let sandbox = try await client.sandbox("fg")
+                    #expect(sandbox.state == .running)
+                    return sandbox.awakeBecause.isEmpty ? nil : sandbox.awakeBecause
+                }
+                #expect(because.contains { $0.contains("foreground") }, "\(because)")
+                _ = try await client.state("fg", becomes: .standby)
+                #expect(try await client.process("fg", process.id).exit?.code == 0, "it slept only after the process had ended")
+            }
+        }
+
+        @Test func `an open stream keeps it awake and says so`() async throws {
+            try await TestServer.with { server in
+                let client = server.client
+                _ = try await client.makeSandbox("st", idle: 1)
+                let process = try await client.background("st", ["sleep", "1000"])
+                try await client.attach("st", process.id) { _ in
+                    _ = try await eventually("it says why") {
+                        let reasons = try await client.sandbox("st").awakeBecause
+                        return reasons.contains { $0.contains("attach") } ? true : nil
+                    }
+                    try await Task.sleep(for: .seconds(3))
+                    #expect(try await client.sandbox("st").state == .running)
+                }
+                _ = try await client.state("st", becomes: .standby)
+            }
+        }
+
+        @Test func `a busy background process keeps it awake and says so`() async throws {
+            try await TestServer.with { server in
+                let client = server.client
+                _ = try await client.makeSandbox("busy", idle: 1)
+                let process = try await client.background("busy", ["sh", "-c", "while :; do :; done"])
+                _ = try await eventually("it says why") {
+                    try await client.sandbox("busy").awakeBecause.contains { $0.contains("cpu") } ? true : nil
+                }
+                try await client.signal("busy", process.id, 9)
+                _ = try await client.state("busy", becomes: .standby)
+            }
+        }
+
+        @Test func `without auto_resume a sleeping sandbox is woken by resume only`() async throws {
+            try await TestServer.with { server in
+                let client = server.client
+                var spec = SandboxSpec(name: "manual")
+                spec.lifecycle = LifecyclePolicy(idleTimeout: 3600, autoResume: false)
+                _ = try await client.create(spec)
+                _ = try await client.standby("manual")
+                #expect(await code { try await client.sh("manual", "true") } == .invalidState)
+                #expect(try await client.resume("manual").state == .running)
+                try await client.sh("manual", "true")
+            }
+        }
+
+        @Test func `50 calls of a sleeping sandbox wake it once and are all answered`() async throws {
+            try await TestServer.with { server in
+                let client = server.client
+                _ = try await client.makeSandbox("many")
+                _ = try await client.standby("many")
+                let answers = try await withThrowingTaskGroup(of: String.self) { group in
+                    for number in 0..<50 {
+                        group.addTask { try await client.exec("many", ExecRequest(command: ["echo", "\(number)"])).stdout }
+                    }
+                    return try await group.reduce(into: Set<String>()) { $0.insert($1) }
+                }
+                #expect(answers == Set((0..<50).map { "\($0)\n" }))
+                #expect(try await client.sandbox("many").wakes == 1)
+            }
+        }
+    }
+}

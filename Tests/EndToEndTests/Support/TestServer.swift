@@ -1,0 +1,195 @@
+import Client
+import Foundation
+import Glibc
+import SandboxModel
+import Synchronization
+import Testing
+
+/// A real server with directories of its own.
+final class TestServer: Sendable {
+    let directory: String
+    let client: NightjarClient
+    private let process = Mutex<ChildProgram?>(nil)
+    private let slots = Mutex<Set<String>>([])
+
+    var dataDirectory: String { directory + "/data" }
+    var runDirectory: String { directory + "/run" }
+    var url: String { "unix://\(runDirectory)/nightjar.sock" }
+    var logPath: String { directory + "/server.log" }
+
+    init() throws {
+        directory = "\(TestEnvironment.temporary)/e2e-\(UUID().uuidString.prefix(6).lowercased())"
+        for path in ["/data/templates", "/run", "/home"] {
+            try FileManager.default.createDirectory(atPath: directory + path, withIntermediateDirectories: true)
+        }
+        for name in try FileManager.default.contentsOfDirectory(atPath: TestEnvironment.templates) {
+            try FileManager.default.createSymbolicLink(
+                atPath: "\(directory)/data/templates/\(name)", withDestinationPath: "\(TestEnvironment.templates)/\(name)")
+        }
+        _ = FileManager.default.createFile(atPath: directory + "/server.log", contents: nil)
+        var configuration = ClientConfiguration(endpoint: .unixSocket(path: directory + "/run/nightjar.sock"))
+        configuration.unavailablePatience = .seconds(30)
+        client = NightjarClient(configuration)
+    }
+
+    /// Runs a server for `body`; afterwards nothing of it may be left.
+    static func with<R>(_ body: (TestServer) async throws -> R) async throws -> R {
+        let server = try TestServer()
+        do {
+            try await server.start()
+            let result = try await body(server)
+            try await server.finish()
+            return result
+        } catch {
+            let log = (try? String(contentsOfFile: server.logPath, encoding: .utf8)) ?? ""
+            print("the server's log ends with:\n" + log.split(separator: "\n").suffix(25).joined(separator: "\n"))
+            try? await server.finish()
+            throw error
+        }
+    }
+
+    // MARK: Start and end
+
+    /// Starts it and waits until it is ready.
+    func start() async throws {
+        guard let log = FileHandle(forUpdatingAtPath: logPath) else { throw TestFailure("there is no log") }
+        try log.seekToEnd()
+        let variables = TestEnvironment.childVariables.merging(["NIGHTJAR_LIBEXEC": TestEnvironment.libexec]) { $1 }
+        let arguments = [
+            "serve", "--data-dir", dataDirectory, "--run-dir", runDirectory, "--listen", "127.0.0.1:0", "--log-level", "debug",
+        ]
+        let child = try ChildProgram(
+            TestEnvironment.program, arguments, variables: variables, output: log, error: log)
+        process.withLock { $0 = child }
+        _ = try await eventually("the server is ready", within: .seconds(30)) {
+            guard FileManager.default.fileExists(atPath: "/proc/\(child.pid)/exe") else {
+                throw TestFailure("the server ended at once")
+            }
+            return (try? await client.health())?.status == "ok" ? true : nil
+        }
+    }
+
+    /// Kills it; its sandboxes go on.
+    func kill() async {
+        noteSlots()
+        guard let child = process.withLock({ $0.take() }) else { return }
+        child.signal(SIGKILL)
+        _ = await child.wait()
+    }
+
+    /// Asks it to end; its sandboxes go on.
+    ///
+    /// - Returns: Its exit code.
+    @discardableResult
+    func stop() async throws -> Int32 {
+        noteSlots()
+        guard let child = process.withLock({ $0.take() }) else { return 0 }
+        child.signal(SIGTERM)
+        return await child.wait()
+    }
+
+    func restart() async throws {
+        await kill()
+        try await start()
+    }
+
+    /// What a reboot of the machine leaves: no process, no control group, an empty run directory, and the disk.
+    func reboot() async throws {
+        await kill()
+        _ = try await eventually("all processes are dead") { () -> Bool? in
+            let all = Host.processes().filter { $0.commandLine.contains(runDirectory + "/") }
+            for process in all { Glibc.kill(process.pid, SIGKILL) }
+            return all.isEmpty ? true : nil
+        }
+        _ = try await eventually("the control groups are gone") { () -> Bool? in
+            for group in cgroups() { rmdir(group) }
+            return cgroups().isEmpty ? true : nil
+        }
+        try FileManager.default.removeItem(atPath: runDirectory)
+        try FileManager.default.createDirectory(atPath: runDirectory, withIntermediateDirectories: true)
+        try await start()
+    }
+
+    /// Deletes every sandbox, ends the server, and looks for leftovers.
+    func finish() async throws {
+        if process.withLock({ $0 == nil }) { try await start() }
+        for sandbox in try await client.allSandboxes() { try await client.delete(sandbox.id.rawValue) }
+        let code = try await stop()
+        await client.close()
+        #expect(code == 0, "a server that is told to end does so in order")
+        let left = await leftovers()
+        #expect(left.isEmpty, "nothing is left of a server without sandboxes")
+        try FileManager.default.removeItem(atPath: directory)
+    }
+
+    // MARK: Leftovers
+
+    /// What the machine still has of this server, a moment after its end.
+    private func leftovers() async -> [String] {
+        let found = { self.processes() + self.mounts() + self.cgroups() + self.files() }
+        _ = try? await eventually("nothing is left", within: .seconds(5)) { found().isEmpty ? true : nil }
+        return found()
+    }
+
+    /// Command lines of this machine's processes that name this server's directories.
+    func processes() -> [String] {
+        Host.processes().map(\.commandLine).filter { $0.contains(directory + "/") }
+    }
+
+    private func mounts() -> [String] {
+        let text = (try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)) ?? ""
+        return text.split(separator: "\n").map(String.init).filter { $0.contains(directory + "/") }
+    }
+
+    /// Control groups are named by slots, which are folders of the run directory.
+    private func noteSlots() {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: runDirectory + "/gvisor")) ?? []
+        slots.withLock { $0.formUnion(names.filter { $0.count >= 8 }) }
+    }
+
+    private func cgroups() -> [String] {
+        let hierarchies = (try? FileManager.default.contentsOfDirectory(atPath: "/sys/fs/cgroup")) ?? []
+        return slots.withLock { $0 }.flatMap { slot in
+            (hierarchies.map { "/sys/fs/cgroup/\($0)/nightjar/\(slot)" } + ["/sys/fs/cgroup/nightjar/\(slot)"])
+                .filter { FileManager.default.fileExists(atPath: $0) }
+        }
+    }
+
+    private func files() -> [String] {
+        ["/data/sandboxes", "/data/trash", "/run/gvisor"].flatMap { place in
+            ((try? FileManager.default.contentsOfDirectory(atPath: directory + place)) ?? [])
+                .filter { place != "/run/gvisor" || $0 != "root" }.map { "\(place)/\($0)" }
+        }
+    }
+
+    // MARK: The command line
+
+    /// Runs the client program against this server.
+    func nightjar(
+        _ arguments: String..., input: [UInt8]? = nil, within limit: Duration = .seconds(60)
+    ) async throws -> ChildProgram.Result {
+        try await ChildProgram.run(
+            TestEnvironment.program, arguments, variables: commandVariables, input: input, within: limit)
+    }
+
+    var commandVariables: [String: String] {
+        TestEnvironment.childVariables.merging(["NIGHTJAR_URL": url]) { $1 }
+    }
+}
+
+/// What `/proc` shows.
+enum Host {
+    struct Entry: Hashable {
+        var pid: Int32
+        var commandLine: String
+    }
+
+    static func processes() -> [Entry] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { Int32($0) }.compactMap { pid in
+            guard let data = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline"), !data.isEmpty else { return nil }
+            let words = data.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+            return Entry(pid: pid, commandLine: words.joined(separator: " "))
+        }
+    }
+}
