@@ -81,7 +81,7 @@ public final class GVisorDriver: IsolationDriver {
         }
         try await slot.control.call(
             "containerManager.Restore", #"{"HavePagesFile":true,"HaveDeviceFile":false}"#,
-            descriptors: files.map(\.raw), until: .now + duration)
+            descriptors: files, until: .now + duration)
     }
 
     /// Takes a slot, puts the root on it, and lets `begin` start the guest in it.

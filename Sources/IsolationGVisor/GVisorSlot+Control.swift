@@ -39,7 +39,7 @@ extension GVisorSlot {
         // `Resume` keeps the sandbox's process alive, even if the checkpoint fails; it does not undo the pause.
         try await control.call(
             "containerManager.Checkpoint", #"{"metadata":{"compression":"none"},"have_pages_file":true,"Resume":true}"#,
-            descriptors: files.map(\.raw), until: deadline)
+            descriptors: files, until: deadline)
     }
 
     /// Lets a paused sandbox go on. Never for one that is not paused: gVisor would end it.

@@ -57,14 +57,16 @@ public final class UnixSocket: Sendable {
 
     public func close() { descriptor.close() }
 
-    /// Sends all bytes, the descriptors with the first. They stay the caller's.
+    /// Sends all bytes, the descriptors with the first. They stay the caller's, and are kept open by this call.
     ///
     /// - Throws: ``SandboxError`` with `deadline_exceeded` or `cancelled`, or a ``SystemError``.
     public func send(
-        _ bytes: [UInt8], descriptors: [Int32] = [], until deadline: ContinuousClock.Instant? = nil
+        _ bytes: [UInt8], descriptors: [FileDescriptor] = [], until deadline: ContinuousClock.Instant? = nil
     ) async throws {
         var rest = bytes[...]
-        var attached = descriptors
+        // An array may be released after its last use, which would close what its bare numbers name.
+        defer { withExtendedLifetime(descriptors) {} }
+        var attached = descriptors.map(\.raw)
         while !rest.isEmpty {
             let sent = rest.withUnsafeBytes {
                 nj_send_descriptors(descriptor.raw, $0.baseAddress, $0.count, attached, attached.count)
