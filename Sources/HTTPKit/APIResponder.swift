@@ -42,7 +42,8 @@ public struct APIResponder: Sendable {
         var logger = logger
         logger[metadataKey: "request_id"] = .string(requestID)
         let context = APIContext(
-            source: .init(logger: logger, requestID: requestID, connection: connection, output: output, upgrade: upgrade))
+            source: .init(
+                logger: logger, requestID: requestID, connection: connection, output: output, upgrade: upgrade))
         var failure: SandboxError?
         var response: Response
         do {
@@ -103,7 +104,8 @@ public struct APIResponder: Sendable {
         let status = response.status.code
         let dimensions = [("method", Self.known(request.method)), ("route", route)]
         Counter(label: "nightjar_http_requests_total", dimensions: dimensions + [("status", "\(status)")]).increment()
-        Metrics.Timer(label: "nightjar_http_request_duration_seconds", dimensions: dimensions).record(duration: duration)
+        Metrics.Timer(label: "nightjar_http_request_duration_seconds", dimensions: dimensions).record(
+            duration: duration)
 
         var metadata: Logger.Metadata = [
             "method": .string(request.method.rawValue), "path": .string(request.uri.path), "status": "\(status)",

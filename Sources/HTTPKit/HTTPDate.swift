@@ -1,5 +1,6 @@
 internal import SandboxModel
 internal import Synchronization
+
 #if canImport(Glibc)
 internal import Glibc
 #else
@@ -24,6 +25,7 @@ enum HTTPDate {
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
         let text = Array(Timestamp(unixNanoseconds: Int64(second) * 1_000_000_000).description)
         let month = months[(Int(String(text[5...6])) ?? 1) - 1]
-        return "\(days[second / 86_400 % 7]), \(String(text[8...9])) \(month) \(String(text[0...3])) \(String(text[11...18])) GMT"
+        return
+            "\(days[second / 86_400 % 7]), \(String(text[8...9])) \(month) \(String(text[0...3])) \(String(text[11...18])) GMT"
     }
 }

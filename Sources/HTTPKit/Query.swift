@@ -64,7 +64,8 @@ public struct Query: Sendable {
         guard let number = Int64(text), range.contains(number) else {
             throw SandboxError(
                 .invalidRequest,
-                "The query parameter '\(key)' must be a whole number between \(range.lowerBound) and \(range.upperBound).")
+                "The query parameter '\(key)' must be a whole number between \(range.lowerBound) and \(range.upperBound)."
+            )
         }
         return number
     }

@@ -50,7 +50,9 @@ public struct UploadBody: AsyncSequence, Sendable {
     public init(_ request: Request, limit: Int64) throws(SandboxError) {
         body = request.body
         self.limit = limit
-        if let length = request.headers[.contentLength].flatMap({ Int64($0) }), length > limit { throw Self.tooLarge(limit) }
+        if let length = request.headers[.contentLength].flatMap({ Int64($0) }), length > limit {
+            throw Self.tooLarge(limit)
+        }
     }
 
     private static func tooLarge(_ limit: Int64) -> SandboxError {

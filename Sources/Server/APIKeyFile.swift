@@ -1,4 +1,5 @@
 internal import SandboxModel
+
 #if canImport(Glibc)
 internal import Glibc
 #endif
@@ -53,6 +54,8 @@ enum APIKeyFile {
         guard descriptor >= 0 else { throw unusable(path) }
         defer { close(descriptor) }
         let bytes = Array(text.utf8)
-        guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count, fsync(descriptor) == 0 else { throw unusable(path) }
+        guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count, fsync(descriptor) == 0 else {
+            throw unusable(path)
+        }
     }
 }

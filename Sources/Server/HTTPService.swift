@@ -7,6 +7,7 @@ internal import NIOPosix
 internal import SandboxModel
 internal import ServiceLifecycle
 internal import Synchronization
+
 #if canImport(Glibc)
 internal import Glibc
 #endif

@@ -1,4 +1,5 @@
 internal import SandboxModel
+
 #if canImport(Glibc)
 internal import Glibc
 #endif
@@ -47,7 +48,8 @@ enum ListenSockets {
         let text = "\(error)"
         if text.contains("errno: \(EADDRINUSE)") {
             return SandboxError(
-                .unavailable, "\(address) is in use by another program.", hint: "stop that, or use another --listen", cause: error)
+                .unavailable, "\(address) is in use by another program.", hint: "stop that, or use another --listen",
+                cause: error)
         }
         if text.contains("errno: \(EADDRNOTAVAIL)") {
             return SandboxError(.unavailable, "This machine does not have the address \(address).", cause: error)

@@ -15,6 +15,7 @@ internal import SandboxStorage
 internal import ServiceLifecycle
 internal import StoreSQLite
 internal import UnixSignals
+
 #if canImport(Glibc)
 internal import Glibc
 #endif
@@ -74,7 +75,8 @@ public struct NightjarServer: Sendable {
         }
         let runtime = SandboxRuntime(
             store: store, drivers: [ability.tier: driver], storage: storage, images: TemplateStore(directory: storage),
-            configuration: RuntimeConfiguration(initBinary: programs.guestInit), logger: Logger(label: "nightjar.runtime"))
+            configuration: RuntimeConfiguration(initBinary: programs.guestInit),
+            logger: Logger(label: "nightjar.runtime"))
         logger.info(
             "starting",
             metadata: [
@@ -85,7 +87,8 @@ public struct NightjarServer: Sendable {
     }
 
     private func services(
-        _ runtime: SandboxRuntime, _ driver: GVisorDriver, _ key: String, _ metrics: PrometheusRegistry, _ logger: Logger
+        _ runtime: SandboxRuntime, _ driver: GVisorDriver, _ key: String, _ metrics: PrometheusRegistry,
+        _ logger: Logger
     ) throws -> ServiceGroup {
         var configuration = APIConfiguration()
         configuration.renderMetrics = {
@@ -105,7 +108,8 @@ public struct NightjarServer: Sendable {
         if let tcp {
             listeners.append(
                 HTTPService(
-                    responder: responder, listener: .tcp, address: .hostname(tcp.host, port: tcp.port), name: options.listen,
+                    responder: responder, listener: .tcp, address: .hostname(tcp.host, port: tcp.port),
+                    name: options.listen,
                     bound: bound, logger: logger))
         }
         let announcer = Announcer(options: options, tcp: tcp, bound: bound, expected: listeners.count, runtime: runtime)
@@ -120,11 +124,20 @@ public struct NightjarServer: Sendable {
     }
 }
 
+/// Runs `body` until the server shuts down, which is its ordinary end.
+private func untilShutdown(_ body: @escaping @Sendable () async throws -> Void) async throws {
+    do {
+        try await cancelWhenGracefulShutdown(body)
+    } catch is CancellationError {
+        return
+    }
+}
+
 /// Keeps the driver's prepared slots filled.
 private struct DriverService: Service {
     let driver: GVisorDriver
     func run() async throws {
-        try await cancelWhenGracefulShutdown { try await driver.run() }
+        try await untilShutdown { try await driver.run() }
     }
 }
 
@@ -137,7 +150,7 @@ private struct Announcer: Service {
     let runtime: SandboxRuntime
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
+        try await untilShutdown {
             while bound.count < expected || !runtime.isReady { try await Task.sleep(for: .milliseconds(10)) }
             chmod(options.socketPath, 0o600)
             var places = ["unix://\(options.socketPath)"]

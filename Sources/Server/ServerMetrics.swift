@@ -1,5 +1,6 @@
 internal import Metrics
 internal import SandboxModel
+
 #if canImport(Glibc)
 internal import Glibc
 #endif
@@ -38,7 +39,9 @@ enum ProcessGauges {
         defer { close(descriptor) }
         var buffer = [UInt8](repeating: 0, count: 256)
         let count = read(descriptor, &buffer, buffer.count)
-        return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self).split(separator: " ").compactMap { Int64($0) }
+        return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self).split(separator: " ").compactMap {
+            Int64($0)
+        }
     }
 
     private static func openDescriptors() -> Int {

@@ -1,6 +1,7 @@
 public import HTTPKit
 public import Logging
 public import SandboxModel
+
 #if canImport(Glibc)
 internal import Glibc
 #endif
@@ -53,7 +54,9 @@ public struct ServerOptions: Sendable {
             logFormat = format
         }
         if let text = value("PREWARM") {
-            guard let count = Int(text), (0...64).contains(count) else { throw wrong("PREWARM", "a number from 0 to 64") }
+            guard let count = Int(text), (0...64).contains(count) else {
+                throw wrong("PREWARM", "a number from 0 to 64")
+            }
             prewarm = count
         }
     }
@@ -73,7 +76,8 @@ public struct ServerOptions: Sendable {
     func tcpAddress() throws(SandboxError) -> TCPAddress? {
         if listen == "none" { return nil }
         let invalid = SandboxError(
-            .invalidRequest, "The address to listen on is not valid: \(listen)", hint: "use host:port, [v6]:port or none")
+            .invalidRequest, "The address to listen on is not valid: \(listen)",
+            hint: "use host:port, [v6]:port or none")
         guard let colon = listen.lastIndex(of: ":"), let port = Int(listen[listen.index(after: colon)...]),
             (0...65535).contains(port)
         else { throw invalid }
@@ -84,7 +88,9 @@ public struct ServerOptions: Sendable {
         guard address.isLoopback || allowRemote else {
             throw SandboxError(
                 .invalidRequest, "\(listen) can be reached from other machines, and the key would travel unencrypted.",
-                hint: "listen on 127.0.0.1 behind a TLS proxy or an SSH tunnel, or pass --allow-remote if you accept that")
+                hint:
+                    "listen on 127.0.0.1 behind a TLS proxy or an SSH tunnel, or pass --allow-remote if you accept that"
+            )
         }
         return address
     }
@@ -99,7 +105,9 @@ public struct ServerOptions: Sendable {
                     .invalidRequest, "The \(what) directory must be an absolute path of at most \(limit) bytes.")
             }
         }
-        guard (0...64).contains(prewarm) else { throw SandboxError(.invalidRequest, "prewarm must be between 0 and 64.") }
+        guard (0...64).contains(prewarm) else {
+            throw SandboxError(.invalidRequest, "prewarm must be between 0 and 64.")
+        }
         _ = try tcpAddress()
     }
 }
@@ -115,8 +123,12 @@ struct Programs: Sendable {
         let directory = options.libexec ?? Self.ownDirectory()
         shim = directory + "/nightjar-shim"
         guestInit = directory + "/nightjar-init"
-        let places = (path ?? "").split(separator: ":").map(String.init) + ["/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/bin"]
-        runsc = options.runsc
+        let places =
+            (path ?? "").split(separator: ":").map(String.init) + [
+                "/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/bin",
+            ]
+        runsc =
+            options.runsc
             ?? places.filter { $0.hasPrefix("/") }.map { $0 + "/runsc" }.first { access($0, X_OK) == 0 } ?? ""
     }
 

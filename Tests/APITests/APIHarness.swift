@@ -1,6 +1,5 @@
 import API
 import Foundation
-@testable import HTTPKit
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
@@ -12,6 +11,8 @@ import SandboxRuntime
 import SandboxStorage
 import StoreSQLite
 import Testing
+
+@testable import HTTPKit
 
 /// The API over a real runtime with a store of its own and no driver: nothing can run, everything can be asked for.
 struct APIHarness: Sendable {
@@ -47,7 +48,8 @@ struct APIHarness: Sendable {
                 try await body(
                     APIHarness(
                         responder: APIResponder(
-                            router: router, key: APIKey("nj_test"), publicPaths: APIService.publicPaths, logger: logger)))
+                            router: router, key: APIKey("nj_test"), publicPaths: APIService.publicPaths, logger: logger)
+                    ))
             }
             defer { group.cancelAll() }
             try await group.next()

@@ -79,10 +79,19 @@ import Testing
         (.post, sandbox + "/exec", #"{"command":["a"],"stdin_base64":"???"}"#, 400, "invalid_request"),
         (.post, sandbox + "/exec", #"{"command":["a"],"max_output":99999999}"#, 400, "invalid_request"),
         (.post, sandbox + "/exec", #"{"command":["a"],"terminal":{"columns":80,"rows":24}}"#, 400, "invalid_request"),
-        (.post, sandbox + "/exec", #"{"command":["a"],"limits":[{"resource":"x","soft":1,"hard":1}]}"#, 400, "invalid_request"),
-        (.post, sandbox + "/exec", #"{"command":["a"],"limits":[{"resource":"as","soft":2,"hard":1}]}"#, 400, "invalid_request"),
+        (
+            .post, sandbox + "/exec", #"{"command":["a"],"limits":[{"resource":"x","soft":1,"hard":1}]}"#, 400,
+            "invalid_request"
+        ),
+        (
+            .post, sandbox + "/exec", #"{"command":["a"],"limits":[{"resource":"as","soft":2,"hard":1}]}"#, 400,
+            "invalid_request"
+        ),
         (.post, sandbox + "/processes", #"{"command":["a"],"stdin":"x"}"#, 400, "invalid_request"),
-        (.post, sandbox + "/processes", #"{"command":["a"],"terminal":{"columns":0,"rows":24}}"#, 400, "invalid_request"),
+        (
+            .post, sandbox + "/processes", #"{"command":["a"],"terminal":{"columns":0,"rows":24}}"#, 400,
+            "invalid_request"
+        ),
         (.get, sandbox + "/processes/0", nil, 400, "invalid_request"),
         (.get, sandbox + "/processes/x", nil, 400, "invalid_request"),
         (.get, sandbox + "/processes/99999999999", nil, 400, "invalid_request"),
@@ -181,7 +190,8 @@ import Testing
     }
 
     private static let pieces = [
-        "", "/", "..", "%00", "%2e%2e", "\u{FF}", "💥", "-1", "0", "9999999999999999999999", "null", "true", "sb_", "a b", "'",
+        "", "/", "..", "%00", "%2e%2e", "\u{FF}", "💥", "-1", "0", "9999999999999999999999", "null", "true", "sb_",
+        "a b", "'",
         "\"", "{}", "[]", "%ff%fe", "*", "?", "&", "=", "path=/", "path=/etc", "timeout=1e400", "offset=1", "depth=2",
     ]
     private static let bodies = [

@@ -1,10 +1,11 @@
 import API
 import Foundation
-@testable import HTTPKit
 import Hummingbird
 import SandboxModel
 import Testing
 import Yams
+
+@testable import HTTPKit
 
 /// The hand-written document, the program that serves it and the types behind it say the same.
 @Suite struct DocumentTests {
@@ -30,21 +31,32 @@ import Yams
         }
     }
 
+    /// Writes the document's sources again, in parts, as no source file is very long.
     private static func write(_ text: String) throws {
+        let folder = file.deletingLastPathComponent().appendingPathComponent("Document")
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
-        let body = lines.map { $0.isEmpty ? "" : "        " + $0 }.joined(separator: "\n")
-        let source = """
-            /// The text of `openapi.yaml`, which lies beside this file, so that the program can serve it wherever it is. Made from it
-            /// by `NIGHTJAR_WRITE_DOCUMENT=1 swift test --filter APITests`; a test holds the two together.
-            public enum OpenAPIDocument {
-                public static let text = #\"""
-            \(body)
-                    \"""# + "\\n"
-            }
+        let size = 380
+        let count = (lines.count + size - 1) / size
+        for part in 1...count {
+            let own = lines.dropFirst((part - 1) * size).prefix(size)
+            let body = own.map { $0.isEmpty ? "" : "        " + $0 }.joined(separator: "\n")
+            let source = """
+                // Made from openapi.yaml; see OpenAPIDocument.swift.
+                extension OpenAPIDocument {
+                    static let part\(part) = #\"""
+                \(body)
+                        \"""# + "\\n"
+                }
 
-            """
-        let target = file.deletingLastPathComponent().appendingPathComponent("OpenAPIDocument.swift")
-        try source.write(to: target, atomically: true, encoding: .utf8)
+                """
+            try source.write(
+                to: folder.appendingPathComponent("OpenAPIDocument+Part\(part).swift"), atomically: true,
+                encoding: .utf8)
+        }
+        let sum = (1...count).map { "part\($0)" }.joined(separator: " + ")
+        let target = folder.appendingPathComponent("OpenAPIDocument.swift")
+        let source = try String(contentsOf: target, encoding: .utf8)
+        try source.replacing(/= part.*/, with: "= \(sum)").write(to: target, atomically: true, encoding: .utf8)
     }
 
     @Test func `every route is documented and every documented path is a route`() async throws {
@@ -52,7 +64,9 @@ import Yams
         let methods = Set(["get", "head", "post", "put", "patch", "delete"])
         var documented = Set<String>()
         for (path, item) in paths {
-            for method in item.keys where methods.contains(method) { documented.insert("\(method.uppercased()) \(path)") }
+            for method in item.keys where methods.contains(method) {
+                documented.insert("\(method.uppercased()) \(path)")
+            }
         }
         let written = documented
         try await APIHarness.with { harness in
@@ -91,7 +105,9 @@ import Yams
         #expect(references.count > 50)
         for reference in Set(references) {
             var target: Any? = document
-            for part in reference.dropFirst(2).split(separator: "/") { target = (target as? [String: Any])?[String(part)] }
+            for part in reference.dropFirst(2).split(separator: "/") {
+                target = (target as? [String: Any])?[String(part)]
+            }
             #expect(target != nil, "\(reference)")
         }
     }
@@ -130,13 +146,16 @@ import Yams
         try check(
             "Process",
             ProcessResource(
-                id: 1, pid: 1, command: [], directory: "", user: "", terminal: false, background: false, startedAt: time,
+                id: 1, pid: 1, command: [], directory: "", user: "", terminal: false, background: false,
+                startedAt: time,
                 outputStart: 0, outputEnd: 0, exit: exit))
         try check(
             "Sandbox",
             SandboxResource(
-                id: SandboxID(), name: "x", durable: true, state: .running, awakeBecause: [], template: "", templateVersion: "",
-                isolation: "", labels: [:], lifecycle: .init(maxAge: 1), limits: .init(), network: .none, createdAt: time,
+                id: SandboxID(), name: "x", durable: true, state: .running, awakeBecause: [], template: "",
+                templateVersion: "",
+                isolation: "", labels: [:], lifecycle: .init(maxAge: 1), limits: .init(), network: .none,
+                createdAt: time,
                 stateChangedAt: time, lastActiveAt: time, idleAt: time, expiresAt: time, wakes: 0, checkpointBytes: 0,
                 problem: .init(code: .noSpace, message: "", at: time)))
         try check("LifecycleSpec", LifecyclePolicy(maxAge: 1))
@@ -147,7 +166,8 @@ import Yams
         try check(
             "ExecResult",
             ExecResource(
-                id: 1, exitCode: 0, signal: 1, timedOut: false, stdout: "", stderr: "", stdoutBase64: "", stderrBase64: "",
+                id: 1, exitCode: 0, signal: 1, timedOut: false, stdout: "", stderr: "", stdoutBase64: "",
+                stderrBase64: "",
                 stdoutTruncated: false, stderrTruncated: false, durationMs: 0))
         try check(
             "File",

@@ -13,7 +13,10 @@ private let end = "Connection: close\r\n\r\n"
             let open = try await RawClient.exchange(server, "GET /public HTTP/1.1\r\nHost: x\r\n\(end)")
             #expect(open.hasPrefix("HTTP/1.1 200 OK"))
             #expect(open.lowercased().contains("\r\ndate: "))
-            for wrong in ["", "Authorization: Bearer nj_secre\r\n", "Authorization: Basic nj_secret\r\n", "X-Api-Key: nj_secret\r\n"] {
+            for wrong in [
+                "", "Authorization: Bearer nj_secre\r\n", "Authorization: Basic nj_secret\r\n",
+                "X-Api-Key: nj_secret\r\n",
+            ] {
                 let refused = try await RawClient.exchange(server, "GET /private HTTP/1.1\r\nHost: x\r\n\(wrong)\(end)")
                 #expect(refused.hasPrefix("HTTP/1.1 401"))
                 #expect(refused.contains("\"code\":\"unauthorized\""))
@@ -90,7 +93,8 @@ private let end = "Connection: close\r\n\r\n"
             func post(_ headers: String, _ body: String) async throws -> String {
                 try await RawClient.exchange(
                     server,
-                    "POST /echo HTTP/1.1\r\nHost: x\r\n\(key)\(headers)Content-Length: \(body.utf8.count)\r\n\(end)\(body)")
+                    "POST /echo HTTP/1.1\r\nHost: x\r\n\(key)\(headers)Content-Length: \(body.utf8.count)\r\n\(end)\(body)"
+                )
             }
             let large = #"{"text":""# + String(repeating: "x", count: 1 << 20) + #""}"#
             let cases = [
@@ -174,7 +178,8 @@ private let end = "Connection: close\r\n\r\n"
     @Test func `headers that are too large are refused`() async throws {
         try await withServer { server in
             let text = try await RawClient.exchange(
-                server, "GET /public HTTP/1.1\r\nHost: x\r\nX-Long: \(String(repeating: "x", count: 100_000))\r\n\(end)")
+                server, "GET /public HTTP/1.1\r\nHost: x\r\nX-Long: \(String(repeating: "x", count: 100_000))\r\n\(end)"
+            )
             #expect(text.isEmpty || text.hasPrefix("HTTP/1.1 431"), "\(text.prefix(200))")
         }
     }
@@ -204,7 +209,9 @@ private let end = "Connection: close\r\n\r\n"
 }
 
 @Suite(.timeLimit(.minutes(1))) struct EventStreamTests {
-    @Test func `events have name, id and data on one line, with heartbeats between, and an error at the end`() async throws {
+    @Test func `events have name, id and data on one line, with heartbeats between, and an error at the end`()
+        async throws
+    {
         try await withServer { server in
             let text = try await RawClient.exchange(server, "GET /events HTTP/1.1\r\nHost: x\r\n\(key)\(end)")
             #expect(text.contains("text/event-stream"))

@@ -42,7 +42,9 @@ final class RawClient: @unchecked Sendable {
         }
         func channelInactive(context: ChannelHandlerContext) { client.received.withLock { $0.closed = true } }
         func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-            if let event = event as? ChannelEvent, event == .inputClosed { client.received.withLock { $0.closed = true } }
+            if let event = event as? ChannelEvent, event == .inputClosed {
+                client.received.withLock { $0.closed = true }
+            }
         }
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
     }
@@ -94,7 +96,8 @@ final class RawClient: @unchecked Sendable {
         return bytes + mask + payload.enumerated().map { $1 ^ mask[$0 % 4] }
     }
 
-    static let handshake = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    static let handshake =
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 }
 

@@ -62,7 +62,10 @@ private struct Outer: Decodable, Equatable {
         (#"{"name":"a","flag":"true"}"#, "invalid_request", "flag must be true or false, not a string"),
         (#"{"name":"a","big":-1}"#, "invalid_request", "big must be a whole number between 0 and"),
         (#"{"name":"a","big":1.5}"#, "invalid_request", "big must be a whole number"),
-        (#"{"name":"a","inner":{"size":128}}"#, "invalid_request", "inner.size must be a whole number between -128 and 127"),
+        (
+            #"{"name":"a","inner":{"size":128}}"#, "invalid_request",
+            "inner.size must be a whole number between -128 and 127"
+        ),
         (#"{"name":"a","inner":{}}"#, "invalid_request", "The field inner.size is missing"),
         (#"{"name":"a","list":[{"size":1},{"size":"x"}]}"#, "invalid_request", "list[1].size must be a whole number"),
         (#"{"name":"a","map":{"k":1}}"#, "invalid_request", "map.k must be a string"),

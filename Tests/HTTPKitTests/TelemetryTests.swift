@@ -1,8 +1,9 @@
 import CoreMetrics
-@testable import HTTPKit
 import Logging
 import SandboxModel
 import Testing
+
+@testable import HTTPKit
 
 @Suite struct PrometheusTests {
     @Test func `each kind is rendered with its type, sorted`() {

@@ -24,7 +24,8 @@ func withServer(
         childChannelSetup: APIChannel(responder: responder, listener: listener, limits: limits),
         configuration: .init(address: address),
         onServerRunning: { running.yield($0.localAddress?.port ?? 0) },
-        eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await server.run() }
         for await port in ports {
@@ -92,7 +93,9 @@ private func testRouter() -> Router<APIContext> {
         }
     }
     router.get("/socket/{kind}") { _, context in
-        guard context.parameters.get("kind") == "echo" else { throw SandboxError(.sandboxNotFound, "There is no such thing.") }
+        guard context.parameters.get("kind") == "echo" else {
+            throw SandboxError(.sandboxNotFound, "There is no such thing.")
+        }
         return try context.acceptWebSocket { socket in
             while let message = try await socket.next() {
                 if case .text("fail") = message { throw SandboxError(.invalidRequest, "No.") }

@@ -65,17 +65,20 @@ private let key = "Authorization: Bearer nj_secret\r\n"
             await client.close()
             let other = try await open(server)
             try await other.send(RawClient.frame(opcode: 1, Array("fail".utf8)))
-            try await other.wait { $0.bytes.starts(with: [0x88, 17, 0x03, 0xF0]) && $0.text.contains("invalid_request") }
+            try await other.wait {
+                $0.bytes.starts(with: [0x88, 17, 0x03, 0xF0]) && $0.text.contains("invalid_request")
+            }
             await other.close()
         }
     }
 
-    @Test(arguments: [
-        (RawClient.frame(opcode: 1, [0xFF]), 1007),
-        (Array(RawClient.frame(opcode: 2, [UInt8](repeating: 0, count: 2 << 20))[..<100]), 1009),
-        (RawClient.frame(opcode: 0, [1]), 1002),
-        ([0x81, 1, 0x41, 0x81, 1, 0x41], 1002),
-    ] as [([UInt8], Int)])
+    @Test(
+        arguments: [
+            (RawClient.frame(opcode: 1, [0xFF]), 1007),
+            (Array(RawClient.frame(opcode: 2, [UInt8](repeating: 0, count: 2 << 20))[..<100]), 1009),
+            (RawClient.frame(opcode: 0, [1]), 1002),
+            ([0x81, 1, 0x41, 0x81, 1, 0x41], 1002),
+        ] as [([UInt8], Int)])
     func `a breach of the protocol ends the socket with its code`(frame: [UInt8], code: Int) async throws {
         try await withServer { server in
             let client = try await open(server)

@@ -75,7 +75,9 @@ struct AttachBridge: Sendable {
             try await session.resize(process: id, columns: size.0, rows: size.1)
         case .closeStdin: try await stream.closeInput()
         case .signal:
-            guard let signal = command.signal else { throw SandboxError(.invalidRequest, "The field signal is missing.") }
+            guard let signal = command.signal else {
+                throw SandboxError(.invalidRequest, "The field signal is missing.")
+            }
             try await session.signal(process: id, signal: signal.number, group: true)
         }
     }

@@ -89,7 +89,8 @@ extension APIService {
 
     /// Sends at most `length` bytes. A file that became shorter meanwhile breaks the connection: the length is promised.
     private static func send(
-        _ content: FileReadStream, _ status: HTTPResponse.Status, _ headers: HTTPFields, length: Int64?, _ context: APIContext
+        _ content: FileReadStream, _ status: HTTPResponse.Status, _ headers: HTTPFields, length: Int64?,
+        _ context: APIContext
     ) async throws -> Response {
         var left = length ?? Int64.max
         // The first piece decides between answer and error.
@@ -134,7 +135,9 @@ enum ByteRange: Equatable {
     static func parse(_ header: String?) -> ByteRange? {
         guard let header, header.lowercased().hasPrefix("bytes=") else { return nil }
         let pair = header.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false)
-        guard pair.count == 2, pair.allSatisfy({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }) else { return nil }
+        guard pair.count == 2, pair.allSatisfy({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }) else {
+            return nil
+        }
         switch (Int64(pair[0]), Int64(pair[1])) {
         case (let first?, let last?): return first <= last ? .closed(first, last) : nil
         case (let first?, nil): return pair[1].isEmpty ? .from(first) : nil

@@ -63,9 +63,11 @@ extension APIService {
         let (out, err) = (textAndBytes(result.stdout), textAndBytes(result.stderr))
         return try Response.json(
             ExecResource(
-                id: result.id, exitCode: result.exit.code, signal: result.exit.signal == 0 ? nil : Int(result.exit.signal),
+                id: result.id, exitCode: result.exit.code,
+                signal: result.exit.signal == 0 ? nil : Int(result.exit.signal),
                 timedOut: result.exit.timedOut, stdout: out.text, stderr: err.text, stdoutBase64: out.base64,
-                stderrBase64: err.base64, stdoutTruncated: result.stdoutTruncated, stderrTruncated: result.stderrTruncated,
+                stderrBase64: err.base64, stdoutTruncated: result.stdoutTruncated,
+                stderrTruncated: result.stderrTruncated,
                 durationMs: Double(duration.components.seconds) * 1000
                     + (Double(duration.components.attoseconds) / 1e12).rounded() / 1000))
     }
@@ -187,8 +189,10 @@ struct SignalNumber: Decodable {
     let number: UInt8
 
     private static let names: [String] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-        "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM",
+        "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH",
+        "IO",
         "PWR", "SYS",
     ]
 

@@ -29,7 +29,8 @@ extension APIService {
     }
 
     private func addTransition(
-        _ verb: String, to router: Router<APIContext>, _ act: @escaping @Sendable (String) async throws -> SandboxResource
+        _ verb: String, to router: Router<APIContext>,
+        _ act: @escaping @Sendable (String) async throws -> SandboxResource
     ) {
         router.post("/v1/sandboxes/{sandbox}/\(RouterPath(verb))") { request, context in
             _ = try Query(request, known: [])

@@ -26,7 +26,8 @@ extension APIService {
                 })
         }
         let start = try Self.lastEventID(of: request) ?? offset
-        let follower = OutputFollower(runtime: runtime, sandbox: try await runtime.get(sandbox).id.rawValue, process: id)
+        let follower = OutputFollower(
+            runtime: runtime, sandbox: try await runtime.get(sandbox).id.rawValue, process: id)
         try await follower.check()
         return try await context.serveEvents { sink in try await follower.run(from: start, sink) }
     }
@@ -71,7 +72,9 @@ extension APIService {
         let (sandbox, id) = (try context.sandbox(), try context.process())
         guard context.isWebSocket else { return try context.acceptWebSocket { _ in } }
         // What can be refused is refused as plain HTTP; this wakes the sandbox, too.
-        _ = try await runtime.withGuest(sandbox, .request("attach")) { guest in try await Self.info(of: id, guest.session) }
+        _ = try await runtime.withGuest(sandbox, .request("attach")) { guest in
+            try await Self.info(of: id, guest.session)
+        }
         let requestID = context.requestID
         return try context.acceptWebSocket { socket in
             try await socket.reporting(requestID: requestID) {

@@ -26,7 +26,8 @@ struct ValidExec {
             try Self.check(timeout, in: 0.001...86_400, "timeout must be between 0.001 and 86400 seconds.")
         }
         try Self.check(request.maxOutput ?? 0, in: 0...(16 << 20), "max_output must be between 0 and 16777216.")
-        try Self.check(request.retainedOutput ?? 4096, in: 4096...(16 << 20), "retained_output must be between 4096 and 16777216.")
+        try Self.check(
+            request.retainedOutput ?? 4096, in: 4096...(16 << 20), "retained_output must be between 4096 and 16777216.")
         if let terminal = request.terminal {
             try Self.check(terminal.columns, in: 1...1000, "terminal.columns must be between 1 and 1000.")
             try Self.check(terminal.rows, in: 1...1000, "terminal.rows must be between 1 and 1000.")
@@ -36,7 +37,8 @@ struct ValidExec {
         try checkUse()
     }
 
-    private static func check<T: Comparable>(_ value: T, in range: ClosedRange<T>, _ text: String) throws(SandboxError) {
+    private static func check<T: Comparable>(_ value: T, in range: ClosedRange<T>, _ text: String) throws(SandboxError)
+    {
         guard range.contains(value) else { throw SandboxError(.invalidRequest, text) }
     }
 
@@ -77,8 +79,10 @@ struct ValidExec {
         guard env.count <= 256, size <= 128 * 1024 else {
             throw SandboxError(.invalidRequest, "env holds at most 256 entries and 128 KiB.")
         }
-        for (key, value) in env where key.isEmpty || key.contains("=") || key.utf8.contains(0) || value.utf8.contains(0) {
-            throw SandboxError(.invalidRequest, "A key in env is empty or contains '=' or NUL, or a value contains NUL.")
+        for (key, value) in env where key.isEmpty || key.contains("=") || key.utf8.contains(0) || value.utf8.contains(0)
+        {
+            throw SandboxError(
+                .invalidRequest, "A key in env is empty or contains '=' or NUL, or a value contains NUL.")
         }
     }
 
@@ -88,13 +92,16 @@ struct ValidExec {
         }
         if let text = request.stdin { return Array(text.utf8) }
         guard let base64 = request.stdinBase64 else { return nil }
-        guard let bytes = Base64.decode(base64) else { throw SandboxError(.invalidRequest, "stdin_base64 is not valid base64.") }
+        guard let bytes = Base64.decode(base64) else {
+            throw SandboxError(.invalidRequest, "stdin_base64 is not valid base64.")
+        }
         return bytes
     }
 
     /// Linux's numbers.
     private static let resources: [String: UInt8] = [
-        "cpu": 0, "fsize": 1, "data": 2, "stack": 3, "core": 4, "rss": 5, "nproc": 6, "nofile": 7, "memlock": 8, "as": 9,
+        "cpu": 0, "fsize": 1, "data": 2, "stack": 3, "core": 4, "rss": 5, "nproc": 6, "nofile": 7, "memlock": 8,
+        "as": 9,
         "locks": 10, "sigpending": 11, "msgqueue": 12, "nice": 13, "rtprio": 14, "rttime": 15,
     ]
 
@@ -122,7 +129,8 @@ struct ValidExec {
     /// What the guest is told, with the sandbox's defaults filled in.
     func start(_ defaults: GuestDefaults) -> ProcessStart {
         var start = ProcessStart(arguments: request.command)
-        start.environment = ["PATH": Self.defaultPath].merging(defaults.environment) { $1 }.merging(request.env ?? [:]) { $1 }
+        start.environment = ["PATH": Self.defaultPath].merging(defaults.environment) { $1 }.merging(request.env ?? [:])
+        { $1 }
         start.directory = request.directory ?? defaults.directory
         start.user = request.user ?? defaults.user
         start.input = input != nil || request.openStdin == true ? .pipe : .null

@@ -11,7 +11,9 @@ enum GuestPath {
         guard bytes.first == UInt8(ascii: "/") else {
             throw SandboxError(.invalidPath, "The \(what) must be absolute.", hint: "begin it with '/'")
         }
-        guard bytes.count <= maximum else { throw SandboxError(.invalidPath, "The \(what) has more than \(maximum) bytes.") }
+        guard bytes.count <= maximum else {
+            throw SandboxError(.invalidPath, "The \(what) has more than \(maximum) bytes.")
+        }
         guard !bytes.contains(0) else { throw SandboxError(.invalidPath, "The \(what) contains NUL.") }
         for component in bytes.split(separator: UInt8(ascii: "/")) {
             guard !component.elementsEqual("..".utf8) else {
@@ -42,7 +44,9 @@ enum FileMode {
     static func parse(_ text: String) throws(SandboxError) -> UInt32 {
         guard (1...5).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x37).contains($0) }),
             let mode = UInt32(text, radix: 8), mode <= 0o7777
-        else { throw SandboxError(.invalidRequest, "The mode must be octal, from 0 to 7777.", hint: "for example 0644") }
+        else {
+            throw SandboxError(.invalidRequest, "The mode must be octal, from 0 to 7777.", hint: "for example 0644")
+        }
         return mode
     }
 
@@ -55,7 +59,8 @@ enum FileMode {
 /// Names of users and owners, as far as they can be checked without the sandbox.
 enum UserName {
     static func check(_ text: String, what: String = "user") throws(SandboxError) -> String {
-        guard (1...128).contains(text.utf8.count), text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != 0x2F }) else {
+        guard (1...128).contains(text.utf8.count), text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != 0x2F })
+        else {
             throw SandboxError(
                 .invalidRequest, "The \(what) is not valid.", hint: "a name, a uid, name:group or uid:gid")
         }

@@ -11,7 +11,8 @@ struct Items<Item: Encodable>: Encodable {
 extension Response {
     static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
         Response(
-            status: status, headers: [.contentType: "application/json"], body: .init(byteBuffer: try JSONOutput.buffer(value)))
+            status: status, headers: [.contentType: "application/json"],
+            body: .init(byteBuffer: try JSONOutput.buffer(value)))
     }
 
     static var noContent: Response { Response(status: .noContent) }

@@ -51,7 +51,9 @@ private struct LifecycleBody: Decodable {
         let fields = try decoder.container(keyedBy: CodingKeys.self)
         var policy = LifecyclePolicy()
         policy.idleTimeout = try fields.decodeIfPresent(Double.self, forKey: .idleTimeout) ?? policy.idleTimeout
-        if let action = try fields.decodeIfPresent(String.self, forKey: .onIdle) { policy.onIdle = try idleAction(action) }
+        if let action = try fields.decodeIfPresent(String.self, forKey: .onIdle) {
+            policy.onIdle = try idleAction(action)
+        }
         policy.maxAge = try fields.decodeIfPresent(Double.self, forKey: .maxAge)
         policy.autoResume = try fields.decodeIfPresent(Bool.self, forKey: .autoResume) ?? policy.autoResume
         self.policy = policy

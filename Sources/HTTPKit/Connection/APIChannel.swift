@@ -53,7 +53,8 @@ public struct APIChannel: ServerChildChannel {
 
     public func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
-            let connection = Connection(listener: listener, remote: channel.remoteAddress?.description ?? listener.rawValue)
+            let connection = Connection(
+                listener: listener, remote: channel.remoteAddress?.description ?? listener.rawValue)
             let pipeline = channel.pipeline.syncOperations
             let filter = UpgradeFilter(responder: responder, connection: connection, firstHead: limits.firstHead)
             let encoder = HTTPResponseEncoder()

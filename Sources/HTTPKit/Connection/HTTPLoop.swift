@@ -154,4 +154,3 @@ final class CollectedBody: ResponseBodyWriter {
     func write(_ buffer: ByteBuffer) async throws { buffers.append(buffer) }
     func finish(_ trailingHeaders: HTTPFields?) async throws {}
 }
-

@@ -21,7 +21,9 @@ struct JSONParser {
         }
         let value = try parser.value()
         parser.skipSpace()
-        guard parser.index == bytes.count else { throw parser.failure("there is something after the end of the document") }
+        guard parser.index == bytes.count else {
+            throw parser.failure("there is something after the end of the document")
+        }
         return value
     }
 
@@ -57,7 +59,9 @@ struct JSONParser {
 
     private mutating func literal(_ text: String, _ value: JSONValue) throws(SandboxError) -> JSONValue {
         let end = index + text.utf8.count
-        guard end <= bytes.count, bytes[index..<end].elementsEqual(text.utf8) else { throw failure("a value was expected") }
+        guard end <= bytes.count, bytes[index..<end].elementsEqual(text.utf8) else {
+            throw failure("a value was expected")
+        }
         index = end
         return value
     }
@@ -87,7 +91,9 @@ struct JSONParser {
             guard current == UInt8(ascii: ":") else { throw failure("':' was expected") }
             index += 1
             skipSpace()
-            guard object.insert(try value(), for: key) else { throw failure("the key \"\(key)\" occurs twice", at: start) }
+            guard object.insert(try value(), for: key) else {
+                throw failure("the key \"\(key)\" occurs twice", at: start)
+            }
             guard try goesOn(until: UInt8(ascii: "}")) else { return object }
         }
     }

@@ -47,7 +47,9 @@ struct StrictDecoder: Decoder {
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     func mismatch(_ wanted: String) -> SandboxError {
-        SandboxError(.invalidRequest, "\(StrictJSON.name(of: codingPath).capitalizedFirst) must be \(wanted), not \(value.kind).")
+        SandboxError(
+            .invalidRequest, "\(StrictJSON.name(of: codingPath).capitalizedFirst) must be \(wanted), not \(value.kind)."
+        )
     }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
@@ -84,7 +86,8 @@ struct StrictDecoder: Decoder {
     func double() throws -> Double {
         guard case .number(let text) = value else { throw mismatch("a number") }
         guard let number = Double(text), number.isFinite else {
-            throw SandboxError(.invalidRequest, "\(StrictJSON.name(of: codingPath).capitalizedFirst) is too large a number.")
+            throw SandboxError(
+                .invalidRequest, "\(StrictJSON.name(of: codingPath).capitalizedFirst) is too large a number.")
         }
         return number
     }
@@ -136,7 +139,8 @@ private struct UnkeyedContainer: UnkeyedDecodingContainer {
 
     private mutating func next() throws -> StrictDecoder {
         guard !isAtEnd else {
-            throw SandboxError(.invalidRequest, "\(StrictJSON.name(of: codingPath).capitalizedFirst) has too few items.")
+            throw SandboxError(
+                .invalidRequest, "\(StrictJSON.name(of: codingPath).capitalizedFirst) has too few items.")
         }
         defer { currentIndex += 1 }
         return StrictDecoder(value: items[currentIndex], codingPath: codingPath + [IndexKey(currentIndex)])
@@ -171,7 +175,9 @@ private struct KeyedContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     func decodeNil(forKey key: Key) throws -> Bool { if case .null = try nested(key).value { true } else { false } }
     func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T { try T(from: try nested(key)) }
-    func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type, forKey key: Key) throws
+    func nestedContainer<Nested: CodingKey>(
+        keyedBy type: Nested.Type, forKey key: Key
+    ) throws
         -> KeyedDecodingContainer<Nested>
     {
         try nested(key).container(keyedBy: type)

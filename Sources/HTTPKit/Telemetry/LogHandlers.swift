@@ -1,6 +1,7 @@
 public import Logging
 internal import SandboxModel
 internal import Synchronization
+
 #if canImport(Glibc)
 internal import Glibc
 #else
@@ -62,7 +63,9 @@ public struct LineLogHandler: LogHandler {
             let head = "\(time) \(level.rawValue.uppercased()) \(label) "
             return head + message.map { $0.isNewline ? "\\n" : String($0) }.joined() + rest + "\n"
         case .json:
-            var fields = [("time", time.description), ("level", level.rawValue), ("logger", label), ("message", message)]
+            var fields = [
+                ("time", time.description), ("level", level.rawValue), ("logger", label), ("message", message),
+            ]
             let taken = Set(fields.map(\.0))
             fields += pairs.map { (taken.contains($0.key) ? "_" + $0.key : $0.key, $0.value.description) }
             return "{" + fields.map { "\(json($0.0)):\(json($0.1))" }.joined(separator: ",") + "}\n"

@@ -46,7 +46,9 @@ public final class PrometheusRegistry: MetricsFactory, Sendable {
         series(label, suffix: "_total", .counter, dimensions) { PrometheusCounter() }
     }
 
-    public func makeFloatingPointCounter(label: String, dimensions: [(String, String)]) -> any FloatingPointCounterHandler {
+    public func makeFloatingPointCounter(
+        label: String, dimensions: [(String, String)]
+    ) -> any FloatingPointCounterHandler {
         series(label, suffix: "_total", .counter, dimensions) { PrometheusCounter() }
     }
 
@@ -56,11 +58,15 @@ public final class PrometheusRegistry: MetricsFactory, Sendable {
 
     public func makeRecorder(label: String, dimensions: [(String, String)], aggregate: Bool) -> any RecorderHandler {
         guard aggregate else { return series(label, suffix: "", .gauge, dimensions) { PrometheusGauge() } }
-        return series(label, suffix: "", .histogram, dimensions) { PrometheusHistogram(bounds: PrometheusHistogram.values) }
+        return series(label, suffix: "", .histogram, dimensions) {
+            PrometheusHistogram(bounds: PrometheusHistogram.values)
+        }
     }
 
     public func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
-        series(label, suffix: "_seconds", .histogram, dimensions) { PrometheusHistogram(bounds: PrometheusHistogram.seconds) }
+        series(label, suffix: "_seconds", .histogram, dimensions) {
+            PrometheusHistogram(bounds: PrometheusHistogram.seconds)
+        }
     }
 
     // Series live as long as the process: Prometheus reads a counter that vanishes and returns as a reset.
@@ -108,7 +114,8 @@ enum PrometheusText {
 
     /// `key="value",…` without braces, sorted by key.
     static func labels(_ dimensions: [(String, String)]) -> String {
-        dimensions.map { "\(sanitized($0.0, allowingColon: false))=\"\(escapedValue($0.1))\"" }.sorted().joined(separator: ",")
+        dimensions.map { "\(sanitized($0.0, allowingColon: false))=\"\(escapedValue($0.1))\"" }.sorted().joined(
+            separator: ",")
     }
 
     private static func escapedValue(_ text: String) -> String {

@@ -70,7 +70,8 @@ final class PrometheusHistogram: TimerHandler, RecorderHandler, PrometheusSeries
         var total: UInt64 = 0
         for (bound, count) in zip(bounds, state.counts) {
             total += count
-            text += PrometheusText.line(name + "_bucket", labels, "le=\"\(PrometheusText.number(bound))\"", value: "\(total)")
+            text += PrometheusText.line(
+                name + "_bucket", labels, "le=\"\(PrometheusText.number(bound))\"", value: "\(total)")
         }
         text += PrometheusText.line(name + "_bucket", labels, "le=\"+Inf\"", value: "\(state.count)")
         text += PrometheusText.line(name + "_sum", labels, value: PrometheusText.number(state.sum))

@@ -55,7 +55,7 @@ struct WebSocketLoop: Sendable {
             if connection.hasReached(.closed) { return (1000, "") }
             if connection.hasReached(.quiescing) { return (1001, "the server is shutting down") }
             let error = ErrorResponse.sandboxError(from: error)
-            if error.code.row.httpStatus >= 500 {
+            if error.code.row.httpStatus == 500 {
                 logger.warning("WebSocket failed", metadata: ["error": "\(error)"])
             }
             return (error.code.row.httpStatus >= 500 ? 1011 : 1008, error.code.rawValue)

@@ -1,0 +1,385 @@
+// Made from openapi.yaml; see OpenAPIDocument.swift.
+extension OpenAPIDocument {
+    static let part1 = #"""
+        openapi: 3.1.0
+        info:
+          title: Nightjar
+          version: 0.1.0
+          summary: Sandboxes that sleep on disk when they are idle and wake when they are called.
+          description: |
+            A sandbox is an isolated Linux system with processes and files. Given a name it is durable; without one it is
+            ephemeral and deleted some time after it has become idle. A sandbox that nobody uses falls asleep: its memory goes to
+            disk, its processes leave the host. A request that needs it wakes it.
+
+            **Authentication.** On TCP every path but `/v1/health`, `/v1/version` and `/v1/openapi.yaml` needs
+            `Authorization: Bearer KEY`. The Unix socket needs no key: whoever may open the file may do everything.
+
+            **JSON** is read strictly: unknown fields, duplicate keys and wrong types are errors that name the place. Bodies have
+            at most 1 MiB and 32 levels. Absent values are left out of answers.
+
+            **Errors** have one form and a stable `code`; `retryable` says whether the same request may succeed later.
+            `X-Request-ID` is on every answer; a client may choose it (1 to 128 visible ASCII characters).
+
+            **What keeps a sandbox awake:** requests that use it, open streams (attach, ports, watch), a running foreground
+            process, CPU use. Lists, `GET` of a sandbox, metrics, events and followed output never do, and never wake it.
+        servers:
+          - url: http://127.0.0.1:7575
+        security:
+          - key: []
+        tags:
+          - {name: system}
+          - {name: sandboxes}
+          - {name: processes}
+          - {name: files}
+          - {name: events}
+
+        paths:
+          /v1/health:
+            get:
+              operationId: getHealth
+              tags: [system]
+              summary: Whether the server is ready, and how many sandboxes are in which state
+              security: []
+              responses:
+                '200': {description: The server answers, content: {application/json: {schema: {$ref: '#/components/schemas/Health'}}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/version:
+            get:
+              operationId: getVersion
+              tags: [system]
+              summary: Versions of the server and its interfaces
+              security: []
+              responses:
+                '200': {description: The versions, content: {application/json: {schema: {$ref: '#/components/schemas/Version'}}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/openapi.yaml:
+            get:
+              operationId: getDocument
+              tags: [system]
+              summary: This document
+              security: []
+              responses:
+                '200': {description: OpenAPI 3.1, content: {application/yaml: {schema: {type: string}}}}
+          /metrics:
+            get:
+              operationId: getServerMetrics
+              tags: [system]
+              summary: The server's metrics in Prometheus's text format
+              responses:
+                '200': {description: Text format 0.0.4, content: {text/plain: {schema: {type: string}}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/capabilities:
+            get:
+              operationId: getCapabilities
+              tags: [system]
+              summary: What this machine can do, and why not where it cannot
+              responses:
+                '200': {description: Tiers and networks, content: {application/json: {schema: {$ref: '#/components/schemas/Capabilities'}}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/templates:
+            get:
+              operationId: listTemplates
+              tags: [system]
+              summary: The templates from which sandboxes are made
+              responses:
+                '200':
+                  description: All of them
+                  content:
+                    application/json:
+                      schema:
+                        type: object
+                        required: [items]
+                        properties: {items: {type: array, items: {$ref: '#/components/schemas/Template'}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/templates/{template}:
+            parameters:
+              - {name: template, in: path, required: true, schema: {type: string}}
+            get:
+              operationId: getTemplate
+              tags: [system]
+              summary: One template
+              responses:
+                '200': {description: The template, content: {application/json: {schema: {$ref: '#/components/schemas/Template'}}}}
+                default: {$ref: '#/components/responses/Error'}
+
+          /v1/events:
+            get:
+              operationId: listEvents
+              tags: [events]
+              summary: What happened to sandboxes, oldest first; followed on request
+              description: |
+                With `follow=true` the answer is a stream of server-sent events that does not end: `event: event`, `id` is the
+                sequence number, `data` an Event. `Last-Event-ID` goes on after that event. A comment line comes every 15 s.
+              parameters:
+                - {name: after, in: query, description: 'Only events with a higher sequence number. With follow and without it: from now on.', schema: {type: integer, minimum: 0}}
+                - {name: sandbox, in: query, description: Id or name, schema: {type: string}}
+                - {name: limit, in: query, description: Without follow, schema: {type: integer, minimum: 1, maximum: 1000, default: 100}}
+                - {$ref: '#/components/parameters/follow'}
+                - {$ref: '#/components/parameters/lastEventID'}
+              responses:
+                '200':
+                  description: Events
+                  content:
+                    application/json:
+                      schema:
+                        type: object
+                        required: [items]
+                        properties: {items: {type: array, items: {$ref: '#/components/schemas/Event'}}}
+                    text/event-stream: {schema: {type: string}}
+                default: {$ref: '#/components/responses/Error'}
+
+          /v1/sandboxes:
+            get:
+              operationId: listSandboxes
+              tags: [sandboxes]
+              summary: Sandboxes, newest first, in pages
+              parameters:
+                - {name: label, in: query, description: '`key=value`; repeated: all of them', schema: {type: array, items: {type: string}}}
+                - {name: state, in: query, description: 'Repeated: any of them', schema: {type: array, items: {$ref: '#/components/schemas/State'}}}
+                - {name: limit, in: query, schema: {type: integer, minimum: 1, maximum: 200, default: 50}}
+                - {name: cursor, in: query, description: '`next_cursor` of the page before', schema: {type: string}}
+              responses:
+                '200':
+                  description: One page
+                  content:
+                    application/json:
+                      schema:
+                        type: object
+                        required: [items]
+                        properties:
+                          items: {type: array, items: {$ref: '#/components/schemas/Sandbox'}}
+                          next_cursor: {type: string, description: Absent on the last page}
+                default: {$ref: '#/components/responses/Error'}
+            post:
+              operationId: createSandbox
+              tags: [sandboxes]
+              summary: Create a sandbox; answers when it runs
+              parameters:
+                - name: Idempotency-Key
+                  in: header
+                  description: |
+                    A repeated request with the same key returns the first one's sandbox (for 24 hours); with another body it is
+                    refused with `idempotency_conflict`.
+                  schema: {type: string, minLength: 1, maxLength: 128}
+              requestBody:
+                required: true
+                content: {application/json: {schema: {$ref: '#/components/schemas/SandboxSpec'}}}
+              responses:
+                '201': {description: It runs, content: {application/json: {schema: {$ref: '#/components/schemas/Sandbox'}}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            get:
+              operationId: getSandbox
+              tags: [sandboxes]
+              summary: One sandbox; neither wakes it nor counts as use
+              responses:
+                '200': {$ref: '#/components/responses/Sandbox'}
+                default: {$ref: '#/components/responses/Error'}
+            patch:
+              operationId: updateSandbox
+              tags: [sandboxes]
+              summary: Change labels or lifecycle
+              requestBody:
+                required: true
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      properties:
+                        labels: {$ref: '#/components/schemas/Labels', description: Replaces all labels}
+                        lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
+              responses:
+                '200': {$ref: '#/components/responses/Sandbox'}
+                default: {$ref: '#/components/responses/Error'}
+            delete:
+              operationId: deleteSandbox
+              tags: [sandboxes]
+              summary: Remove a sandbox with everything in it, whatever is under way with it
+              responses:
+                '204': {description: It is gone}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/pause:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            post:
+              operationId: pauseSandbox
+              tags: [sandboxes]
+              summary: Freeze all processes in RAM
+              responses:
+                '200': {$ref: '#/components/responses/Sandbox'}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/resume:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            post:
+              operationId: resumeSandbox
+              tags: [sandboxes]
+              summary: Make it run, from paused, standby, stopped or failed
+              responses:
+                '200': {$ref: '#/components/responses/Sandbox'}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/standby:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            post:
+              operationId: standbySandbox
+              tags: [sandboxes]
+              summary: Write its memory to disk and end its processes on the host
+              responses:
+                '200': {$ref: '#/components/responses/Sandbox'}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/stop:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            post:
+              operationId: stopSandbox
+              tags: [sandboxes]
+              summary: End its processes and keep its files
+              responses:
+                '200': {$ref: '#/components/responses/Sandbox'}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/metrics:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            get:
+              operationId: getSandboxMetrics
+              tags: [sandboxes]
+              summary: Usage; neither wakes it nor counts as use
+              responses:
+                '200': {description: Usage now, content: {application/json: {schema: {$ref: '#/components/schemas/SandboxMetrics'}}}}
+                default: {$ref: '#/components/responses/Error'}
+
+          /v1/sandboxes/{sandbox}/exec:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            post:
+              operationId: exec
+              tags: [processes]
+              summary: Run a command to its end and return its output
+              description: |
+                A command that fails is a result, not an error. If the client goes away, the command goes on.
+              requestBody:
+                required: true
+                content: {application/json: {schema: {$ref: '#/components/schemas/ExecRequest'}}}
+              responses:
+                '200': {description: It ended, content: {application/json: {schema: {$ref: '#/components/schemas/ExecResult'}}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/processes:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            get:
+              operationId: listProcesses
+              tags: [processes]
+              summary: Processes that were started through the API, running ones and the latest 1,024 that ended
+              responses:
+                '200':
+                  description: All of them
+                  content:
+                    application/json:
+                      schema:
+                        type: object
+                        required: [items]
+                        properties: {items: {type: array, items: {$ref: '#/components/schemas/Process'}}}
+                default: {$ref: '#/components/responses/Error'}
+            post:
+              operationId: startProcess
+              tags: [processes]
+              summary: Start a process and return while it runs
+              requestBody:
+                required: true
+                content: {application/json: {schema: {$ref: '#/components/schemas/ExecRequest'}}}
+              responses:
+                '201': {description: It runs, content: {application/json: {schema: {$ref: '#/components/schemas/Process'}}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/processes/table:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            get:
+              operationId: getProcessTable
+              tags: [processes]
+              summary: Every process inside
+              responses:
+                '200':
+                  description: The table
+                  content:
+                    application/json:
+                      schema:
+                        type: object
+                        required: [items]
+                        properties: {items: {type: array, items: {$ref: '#/components/schemas/ProcessTableEntry'}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/processes/{process}:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/process'}
+            get:
+              operationId: getProcess
+              tags: [processes]
+              summary: One process
+              responses:
+                '200': {description: The process, content: {application/json: {schema: {$ref: '#/components/schemas/Process'}}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/processes/{process}/wait:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/process'}
+            get:
+              operationId: waitForProcess
+              tags: [processes]
+              summary: Wait until a process has ended
+              parameters:
+                - {name: timeout, in: query, description: Seconds; then `deadline_exceeded`, schema: {type: number, minimum: 0, maximum: 3600, default: 60}}
+              responses:
+                '200': {description: How it ended, content: {application/json: {schema: {$ref: '#/components/schemas/Exit'}}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/processes/{process}/signal:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/process'}
+            post:
+              operationId: signalProcess
+              tags: [processes]
+              summary: Send a signal
+              requestBody:
+                required: true
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      required: [signal]
+                      properties:
+                        signal:
+                          description: Number, or name with or without SIG
+                          oneOf: [{type: integer, minimum: 1, maximum: 64}, {type: string, examples: [TERM]}]
+                        group: {type: boolean, default: true, description: Whether the whole process group gets it}
+              responses:
+                '204': {description: It is sent}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/processes/{process}/stdin:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/process'}
+            post:
+              operationId: writeStdin
+              tags: [processes]
+              summary: Write the body to a process's standard input
+              parameters:
+                - {name: close, in: query, description: Whether standard input is closed afterwards, schema: {type: boolean, default: false}}
+              requestBody:
+                content: {application/octet-stream: {schema: {type: string, format: binary}}}
+              responses:
+                '204': {description: It is on its way}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/processes/{process}/resize:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/process'}
+            post:
+              operationId: resizeTerminal
+              tags: [processes]
+        """# + "\n"
+}

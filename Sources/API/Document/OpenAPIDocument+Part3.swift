@@ -1,0 +1,243 @@
+// Made from openapi.yaml; see OpenAPIDocument.swift.
+extension OpenAPIDocument {
+    static let part3 = #"""
+            SandboxSpec:
+              type: object
+              additionalProperties: false
+              properties:
+                name: {type: string, minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$', description: Makes it durable}
+                template: {type: string, default: base}
+                labels: {$ref: '#/components/schemas/Labels'}
+                env: {type: object, maxProperties: 256, additionalProperties: {type: string}, description: For every process}
+                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
+                limits: {$ref: '#/components/schemas/LimitsSpec'}
+                network: {type: string, enum: [none], default: none}
+            Sandbox:
+              type: object
+              required: [id, durable, state, awake_because, template, template_version, isolation, labels, lifecycle, limits, network, created_at, state_changed_at, last_active_at, wakes]
+              properties:
+                id: {type: string, pattern: '^sb_[a-z2-7]{20}$'}
+                name: {type: string}
+                durable: {type: boolean}
+                state: {$ref: '#/components/schemas/State'}
+                awake_because: {type: array, items: {type: string}, description: Why it does not sleep}
+                template: {type: string}
+                template_version: {type: string}
+                isolation: {type: string}
+                labels: {$ref: '#/components/schemas/Labels'}
+                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
+                limits: {$ref: '#/components/schemas/LimitsSpec'}
+                network: {type: string}
+                created_at: {$ref: '#/components/schemas/Time'}
+                state_changed_at: {$ref: '#/components/schemas/Time'}
+                last_active_at: {$ref: '#/components/schemas/Time'}
+                idle_at: {$ref: '#/components/schemas/Time', description: When it will have been idle long enough}
+                expires_at: {$ref: '#/components/schemas/Time'}
+                wakes: {type: integer, description: How often it woke from standby}
+                checkpoint_bytes: {type: integer, description: 'While it sleeps: bytes of its memory on disk'}
+                problem:
+                  type: object
+                  required: [code, message, at]
+                  properties:
+                    code: {$ref: '#/components/schemas/ErrorCode'}
+                    message: {type: string}
+                    at: {$ref: '#/components/schemas/Time'}
+            SandboxMetrics:
+              type: object
+              required: [state, cpu_seconds, memory_bytes, host_processes, disk_bytes]
+              properties:
+                state: {$ref: '#/components/schemas/State'}
+                cpu_seconds: {type: number, description: On the host since it was last started or woken}
+                memory_bytes: {type: integer, description: On the host now}
+                host_processes: {type: integer}
+                disk_bytes: {type: integer}
+                guest:
+                  type: object
+                  required: [cpu_user_seconds, cpu_system_seconds, memory_total_bytes, memory_available_bytes, processes, uptime_seconds]
+                  properties:
+                    cpu_user_seconds: {type: number}
+                    cpu_system_seconds: {type: number}
+                    memory_total_bytes: {type: integer}
+                    memory_available_bytes: {type: integer}
+                    processes: {type: integer}
+                    uptime_seconds: {type: number}
+            Terminal:
+              type: object
+              additionalProperties: false
+              required: [columns, rows]
+              properties:
+                columns: {type: integer, minimum: 1, maximum: 1000}
+                rows: {type: integer, minimum: 1, maximum: 1000}
+            ExecRequest:
+              type: object
+              additionalProperties: false
+              required: [command]
+              properties:
+                command: {type: array, minItems: 1, maxItems: 1024, items: {type: string}, description: The first is looked up in PATH}
+                env: {type: object, maxProperties: 256, additionalProperties: {type: string}}
+                directory: {$ref: '#/components/schemas/Path'}
+                user: {type: string, description: 'Name, uid, name:group or uid:gid; default: the template''s'}
+                stdin: {type: string, description: For exec only}
+                stdin_base64: {type: string, description: For exec only}
+                open_stdin: {type: boolean, default: false, description: For processes only; keeps standard input open for later writes}
+                terminal: {$ref: '#/components/schemas/Terminal', description: For processes only}
+                timeout: {type: number, minimum: 0.001, maximum: 86400, description: 'Seconds; then SIGTERM, and SIGKILL 2 s later'}
+                limits:
+                  type: array
+                  items:
+                    type: object
+                    additionalProperties: false
+                    required: [resource, soft, hard]
+                    properties:
+                      resource: {type: string, enum: [as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending, stack]}
+                      soft: {type: integer, minimum: 0}
+                      hard: {type: integer, minimum: 0}
+                background: {type: boolean, default: false, description: For processes only; does not keep the sandbox awake by itself}
+                max_output: {type: integer, minimum: 0, maximum: 16777216, default: 1048576, description: For exec only; bytes of each output}
+                retained_output: {type: integer, minimum: 4096, maximum: 16777216, default: 1048576}
+            ExecResult:
+              type: object
+              required: [id, exit_code, timed_out, stdout, stderr, stdout_truncated, stderr_truncated, duration_ms]
+              properties:
+                id: {type: integer}
+                exit_code: {type: integer, minimum: 0, maximum: 255, description: 128 + signal if a signal ended it}
+                signal: {type: integer}
+                timed_out: {type: boolean}
+                stdout: {type: string, description: UTF-8; other bytes are replaced}
+                stderr: {type: string}
+                stdout_base64: {type: string, description: 'The exact bytes, if they are not UTF-8'}
+                stderr_base64: {type: string}
+                stdout_truncated: {type: boolean}
+                stderr_truncated: {type: boolean}
+                duration_ms: {type: number}
+            Process:
+              type: object
+              required: [id, pid, command, directory, user, terminal, background, started_at, output_start, output_end]
+              properties:
+                id: {type: integer, description: Counts from 1 in the sandbox's life}
+                pid: {type: integer}
+                command: {type: array, items: {type: string}}
+                directory: {type: string}
+                user: {type: string}
+                terminal: {type: boolean}
+                background: {type: boolean}
+                started_at: {$ref: '#/components/schemas/Time'}
+                output_start: {type: integer, description: Offset of the oldest retained byte}
+                output_end: {type: integer}
+                exit: {$ref: '#/components/schemas/Exit'}
+            Exit:
+              type: object
+              required: [code, timed_out, ended_at, cpu_seconds, max_memory_bytes]
+              properties:
+                code: {type: integer}
+                signal: {type: integer}
+                timed_out: {type: boolean}
+                ended_at: {$ref: '#/components/schemas/Time'}
+                cpu_seconds: {type: number}
+                max_memory_bytes: {type: integer}
+            ProcessTableEntry:
+              type: object
+              required: [pid, parent, uid, state, memory_bytes, cpu_seconds, command]
+              properties:
+                pid: {type: integer}
+                parent: {type: integer}
+                uid: {type: integer}
+                state: {type: string, enum: [R, S, D, Z, T]}
+                memory_bytes: {type: integer}
+                cpu_seconds: {type: number}
+                command: {type: string}
+            OutputChunk:
+              type: object
+              required: [offset, stream, data_base64]
+              properties:
+                offset: {type: integer}
+                stream: {type: string, enum: [stdout, stderr]}
+                data_base64: {type: string}
+            Output:
+              type: object
+              required: [chunks, next_offset]
+              properties:
+                chunks: {type: array, items: {$ref: '#/components/schemas/OutputChunk'}}
+                next_offset: {type: integer}
+                exit: {$ref: '#/components/schemas/Exit', description: If it has ended and all of its output is here}
+            File:
+              type: object
+              required: [path, kind, size, mode, uid, gid, modified_at]
+              properties:
+                path: {type: string}
+                path_base64: {type: string, description: 'The exact bytes, if they are not UTF-8'}
+                kind: {type: string, enum: [file, directory, symlink, other]}
+                size: {type: integer}
+                mode: {type: string}
+                uid: {type: integer}
+                gid: {type: integer}
+                modified_at: {$ref: '#/components/schemas/Time'}
+                target: {type: string, description: Of a symlink}
+            WatchEvent:
+              type: object
+              required: [kind, path]
+              properties:
+                kind: {type: string, enum: [created, modified, removed, renamed, attributes, overflow]}
+                path: {type: string, description: Relative to the watched directory}
+                from: {type: string, description: The old path of a rename}
+            Event:
+              type: object
+              required: [sequence, at, sandbox, type, detail]
+              properties:
+                sequence: {type: integer}
+                at: {$ref: '#/components/schemas/Time'}
+                sandbox: {type: string}
+                name: {type: string}
+                type: {type: string, examples: [sandbox.created, sandbox.standby]}
+                detail: {type: object, additionalProperties: {type: string}}
+            Template:
+              type: object
+              required: [name, version, description, created_at, size_bytes, isolation, default_user, working_directory, environment]
+              properties:
+                name: {type: string}
+                version: {type: string}
+                description: {type: string}
+                created_at: {$ref: '#/components/schemas/Time'}
+                size_bytes: {type: integer}
+                isolation: {type: array, items: {type: string}}
+                default_user: {type: string}
+                working_directory: {type: string}
+                environment: {type: object, additionalProperties: {type: string}}
+            Ability:
+              type: object
+              required: [available]
+              properties:
+                available: {type: boolean}
+                reason: {type: string}
+            Capabilities:
+              type: object
+              required: [isolation, network]
+              properties:
+                isolation:
+                  type: array
+                  items:
+                    type: object
+                    required: [name, version, run, pause, standby, limits]
+                    properties:
+                      name: {type: string}
+                      version: {type: string}
+                      run: {$ref: '#/components/schemas/Ability'}
+                      pause: {$ref: '#/components/schemas/Ability'}
+                      standby: {$ref: '#/components/schemas/Ability'}
+                      limits: {$ref: '#/components/schemas/Ability'}
+                network: {type: array, items: {type: string}}
+            Health:
+              type: object
+              required: [status, sandboxes]
+              properties:
+                status: {type: string, enum: [ok, starting]}
+                sandboxes: {type: object, additionalProperties: {type: integer}}
+            Version:
+              type: object
+              required: [version, api, wire_generation]
+              properties:
+                version: {type: string}
+                api: {type: string}
+                wire_generation: {type: integer}
+        """# + "\n"
+}
