@@ -283,6 +283,15 @@ final class Channel {
         forget(stream)
     }
 
+    /// Ends the streams with such handlers, and tells these.
+    func closeAll(_ status: WireStatus, where matches: (any StreamHandler) -> Bool) {
+        for stream in Array(streams.values) {
+            guard let handler = stream.handler, matches(handler) else { continue }
+            close(stream, status)
+            handler.closed(stream)
+        }
+    }
+
     private func forget(_ stream: Stream) {
         streams[stream.id] = nil
         stream.end()

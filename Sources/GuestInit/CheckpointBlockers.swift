@@ -24,10 +24,10 @@ struct CheckpointBlockers {
         }
     }
 
-    static func find() -> Reply {
+    static func find() -> [String] {
         var blockers = CheckpointBlockers(mounts: SmallFile.read("/proc/mounts") ?? [])
         for pid in ProcStat.pids() where blockers.lines.count < maximumLines { blockers.look(at: pid) }
-        return .blockers(blockers.lines)
+        return blockers.lines
     }
 
     private mutating func look(at pid: UInt32) {

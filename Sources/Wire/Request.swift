@@ -50,7 +50,8 @@ public enum Request: Sendable, Hashable {
     case addEntropy([UInt8])
     case setHostname(String)
     case metrics
-    /// Answered by ``Reply/blockers(_:)``: what would make a checkpoint of this guest fail.
+    /// Answered by ``Reply/blockers(_:)``: what would make a checkpoint of this guest fail. If nothing would, a checkpoint
+    /// is taken to follow: streams of ``watch(path:recursive:)`` are closed with ``WireStatus/Code/cancelled``.
     case checkpointBlockers
     /// SIGTERM to every process, SIGKILL after the grace, then the init exits 0. Answered before it exits.
     case shutdown(graceMilliseconds: UInt32)

@@ -240,6 +240,8 @@ import Wire
         let guest = try TestGuest()
         #expect(try guest.ask(.checkpointBlockers) == .blockers([]))
         let directory = try TemporaryDirectory()
+        let watch = guest.open(.watch(path: directory.bytes(), recursive: true))
+        try guest.until("the watch") { _ in watch.replies == [.ok] }
         let script = "exec 3>\(directory.path)/held; rm \(directory.path)/held; echo up; while :; do sleep 0.02; done"
         let process = try guest.start(TestGuest.shell(script))
         try guest.until("up") { _ in process.text == "up\n" }
@@ -248,7 +250,9 @@ import Wire
         #expect(lines.contains("pid \(pid) (sh) holds the deleted file \(directory.path)/held"))
         try guest.ask(.processSignal(id: try #require(process.process?.id), signal: 9, group: true))
         try guest.finish(process)
+        #expect(watch.status == nil)
         try guest.until("no blockers") { try $0.ask(.checkpointBlockers) == .blockers([]) }
+        #expect(watch.status?.code == .cancelled)
     }
 
     @Test func `broken requests end their stream and nothing else`() throws {
