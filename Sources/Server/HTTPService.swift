@@ -50,10 +50,10 @@ struct HTTPService: Service {
         }
     }
 
-    /// The framework tells of each start by itself; the server says it once, in its own words.
+    /// The framework tells of starts and ends in its own words; the server does that itself, and reports what fails.
     private var quietLogger: Logger {
         var logger = logger
-        logger.logLevel = max(logger.logLevel, .notice)
+        logger.logLevel = .critical
         return logger
     }
 }
