@@ -4,6 +4,10 @@ public enum IdleAction: String, Sendable, Hashable, Codable, CaseIterable {
 }
 
 /// The rules of a sandbox's life.
+///
+/// They are the same for durable and ephemeral sandboxes: by default both fall asleep after 15 seconds without use. An
+/// ephemeral one that nobody woke for an hour (a setting of the server), or that was stopped or failed so long ago, is
+/// deleted; set ``onIdle`` to `delete` to have it deleted as soon as it is idle.
 public struct LifecyclePolicy: Sendable, Hashable, Codable {
     /// Seconds without activity until ``onIdle`` happens; 1 to 2,592,000 (30 days). Default 15.
     public var idleTimeout: Double

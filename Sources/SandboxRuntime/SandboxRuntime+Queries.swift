@@ -143,15 +143,8 @@ extension SandboxRuntime {
         return sandbox.resource(clock: clock)
     }
 
-    /// A tier's capabilities, found out once.
-    func capabilities(of tier: String) async -> DriverCapabilities? {
-        if let known = shared.withLock({ $0.capabilities[tier] }) { return known }
-        guard let driver = drivers[tier] else { return nil }
-        let found = await driver.capabilities()
-        // What is missing may be installed later: only what is complete need not be asked again.
-        if found.run.available { shared.withLock { $0.capabilities[tier] = found } }
-        return found
-    }
+    /// A tier's capabilities. The driver finds them out once and remembers them.
+    func capabilities(of tier: String) async -> DriverCapabilities? { await drivers[tier]?.capabilities() }
 }
 
 extension GuestMetricsResource {

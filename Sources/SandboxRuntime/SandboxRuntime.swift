@@ -38,7 +38,6 @@ public final class SandboxRuntime: Service, Sendable {
         var ready = false
         var stopping = false
         var initLayer = ""
-        var capabilities: [String: DriverCapabilities] = [:]
     }
 
     /// - Parameters:
