@@ -14,6 +14,7 @@ final class Guest: Channel.Delegate {
     let accounts = Accounts()
     let processes: Processes
     let services: HostServices
+    let elevation: Elevation
     let log: Log
     private let boot: UInt64
     private let started = EventLoop.now()
@@ -27,6 +28,7 @@ final class Guest: Channel.Delegate {
         channel = Channel(loop: loop, log: log, input: 0, output: 1)
         processes = Processes(loop: loop, channel: channel, accounts: accounts, openFiles: openFiles)
         services = HostServices(loop: loop, channel: channel)
+        elevation = Elevation(loop: loop, openFiles: openFiles)
         boot = UInt64.random(in: .min ... .max)
         channel.delegate = self
     }
@@ -38,6 +40,7 @@ final class Guest: Channel.Delegate {
             exit(70)
         }
         channel.start()
+        elevation.begin()
         while true {
             channel.flush()
             loop.turn()

@@ -5,8 +5,8 @@ internal import Wire
 /// The guest's init as a program.
 public enum GuestInit {
     /// Runs as PID 1 until the sandbox is shut down: the host speaks over descriptor 0 (to read) and 1 (to write),
-    /// descriptor 2 takes log lines. As any other process it answers `--version` and refuses everything else, because
-    /// its shutdown signals every process there is.
+    /// descriptor 2 takes log lines. As any other process it answers `--version`, does its part in ``Elevation``,
+    /// and refuses everything else, because its shutdown signals every process there is.
     public static func main() -> Never {
         guard getpid() == 1 else { notInit() }
         let log = Log()
@@ -26,9 +26,14 @@ public enum GuestInit {
     }
 
     private static func notInit() -> Never {
-        if CommandLine.arguments.dropFirst().first == "--version" {
+        let arguments = CommandLine.arguments.dropFirst()
+        switch arguments.first {
+        case "--version":
             print("nightjar-init \(Guest.version) (wire generation \(Hello.generation))")
             exit(0)
+        case Elevation.serveVerb: ElevationServer.run()
+        case Elevation.elevateVerb: ElevationClient.run(Array(arguments.dropFirst()))
+        default: break
         }
         print("nightjar-init is the first process of a sandbox and does nothing elsewhere, except --version")
         exit(64)

@@ -19,6 +19,8 @@ final class Relay: StreamHandler {
     private var hostEnded = false
     private var isShutDown = false
     private var isOver = false
+    /// Itself, while the stream is gone and bytes of the host still wait for the socket.
+    private var lingering: Relay?
     /// Called once the socket is closed.
     var onEnd: (() -> Void)?
 
@@ -70,7 +72,12 @@ final class Relay: StreamHandler {
         return Produced(flags: .end, next: isLast ? .close(.ok) : .wait)
     }
 
-    func closed(_ stream: Stream) { dispose() }
+    /// A close right behind the host's end takes nothing back: what the host sent before still goes to the socket.
+    func closed(_ stream: Stream) {
+        guard hostEnded, !isShutDown, !isOver else { return dispose() }
+        lingering = self
+        flush()
+    }
 
     private func flush() {
         while !isOver, var piece = toSocket.first {
@@ -80,6 +87,7 @@ final class Relay: StreamHandler {
             if count < 0 {
                 if errno == EAGAIN { return }
                 // The program inside reads no more; what it still says is passed on.
+                if lingering != nil { return dispose() }
                 isShutDown = true
                 while let dropped = toSocket.popFirst() {
                     channel.consumed(dropped.bytes.count - dropped.written, on: stream)
@@ -96,7 +104,7 @@ final class Relay: StreamHandler {
             shutdown(socket, Int32(SHUT_WR))
         }
         // Both have ended and the host ended last, so it closes the stream; the socket is not needed until then.
-        if socketEnded { dispose() }
+        if socketEnded || lingering != nil { dispose() }
     }
 
     private func fail(_ error: Int32) {
@@ -113,5 +121,6 @@ final class Relay: StreamHandler {
         close(socket)
         onEnd?()
         onEnd = nil
+        lingering = nil
     }
 }

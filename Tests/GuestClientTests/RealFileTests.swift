@@ -133,8 +133,7 @@ struct RealFileTests {
             try await tunnel.closeWrite()
             _ = try await session.wait(process: server.id)
             let info = try await session.stat(bytes(path), follow: true)
-            // The init may drop what it has not yet written to the socket when the close follows the end at once.
-            withKnownIssue(isIntermittent: true) { #expect(info.size == 8_000_000) }
+            #expect(info.size == 8_000_000)
         }
     }
 
