@@ -11,8 +11,14 @@ enum ProbeGuest {
     static func run() -> Never {
         _ = write(1, ProbeGreeting.bytes, ProbeGreeting.bytes.count)
         while true {
-            guard let bytes = readSome(0, 64) else { exit(errno) }
-            if bytes.isEmpty { exit(1) }
+            // gVisor may hand over the channel as non-blocking.
+            var waiting = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
+            poll(&waiting, 1, -1)
+            guard let bytes = readSome(0, 64) else {
+                if errno == EAGAIN { continue }
+                exit(1)
+            }
+            if bytes.isEmpty { exit(0) }
             _ = write(1, bytes, bytes.count)
         }
     }

@@ -18,6 +18,8 @@ struct ShimServer {
     private var clients: [Int32: Client] = [:]
     /// Since when nobody is connected to an unused slot.
     private var deserted: Int?
+    /// When a sandbox whose gofer is gone is ended.
+    private var orphanEnd: Int?
 
     init(slot: Slot, signals: Int32) {
         self.slot = slot
@@ -57,7 +59,9 @@ struct ShimServer {
         Shim.announce("ready \(slot.sandbox) \(slot.gofer)")
         while true {
             updateDesertion()
-            wait([signals, slot.errors, listener] + clients.keys, until: deserted.map { $0 + Self.patience })
+            orphanEnd = slot.isOrphaned ? orphanEnd ?? now() + 1000 : nil
+            wait([signals, slot.errors, listener] + clients.keys, until: orphanEnd ?? deserted.map { $0 + Self.patience })
+            if let orphanEnd, now() >= orphanEnd { slot.endOrphan() }
             if let deserted, now() >= deserted + Self.patience {
                 _ = dismantle()
                 return 0

@@ -20,6 +20,9 @@ struct Slot {
     private(set) var sandbox: Int32 = 0
     private(set) var gofer: Int32 = 0
     private(set) var exitCode: Int32?
+    private var goferIsGone = false
+    /// Whether the sandbox runs without its gofer: about to end, or in need of an end.
+    var isOrphaned: Bool { goferIsGone && exitCode == nil && state != .ended }
     /// The host's end of the guest's channel.
     private(set) var channel: Int32 = -1
     /// Where the guest's standard error arrives; -1 when it is no longer read.
@@ -139,14 +142,24 @@ struct Slot {
             if pid < 0, errno == ECHILD, sandbox > 0, before != .ended { finish() }
             guard pid > 0 else { break }
             if pid == creator { creatorStatus = status }
+            if pid == sandbox { note("the sandbox ended with status \(status)") }
+            if pid == gofer { note("the gofer ended with status \(status)") }
             if pid == sandbox {
                 exitCode = status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
                 kill(gofer, SIGKILL)
             }
-            // A sandbox without its files is of no use.
-            if pid == gofer, exitCode == nil { kill(sandbox, SIGKILL) }
+            // A sandbox without its files is of no use. But the gofer also ends when the sandbox does, and may be
+            // seen to end first: an orderly end of the sandbox must keep its exit code.
+            if pid == gofer { goferIsGone = true }
+            if pid == gofer, status != 0 { kill(sandbox, SIGKILL) }
         }
         return state == .ended && before != .ended
+    }
+
+    /// For the log of the slot: at most a few lines in its life.
+    private func note(_ text: String) {
+        let bytes = Array((text + "\n").utf8)
+        _ = write(2, bytes, bytes.count)
     }
 
     private mutating func finish() {
@@ -176,6 +189,9 @@ struct Slot {
         let name = String(decoding: step.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
         return "\(name): \(String(cString: strerror(error)))"
     }
+
+    /// Ends a sandbox that did not end with its gofer.
+    func endOrphan() { kill(sandbox, SIGKILL) }
 
     /// Sends SIGKILL to everything that is left.
     func killAll() {
