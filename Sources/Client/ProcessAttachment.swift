@@ -148,7 +148,9 @@ extension NightjarClient {
     }
 }
 
-/// A TCP connection to a port inside a sandbox.
+/// A TCP connection to a port inside a sandbox: the bytes that come from there, in pieces.
+///
+/// Reading throws ``SandboxError`` with `connection_refused` if nothing listens on the port.
 public struct PortConnection: AsyncSequence, Sendable {
     public typealias Element = [UInt8]
     public typealias Failure = any Error
@@ -168,7 +170,7 @@ public struct PortConnection: AsyncSequence, Sendable {
                 switch message {
                 case .binary(let buffer): return Array(buffer.readableBytesView)
                 case .close: return nil
-                case .text: continue
+                case .text(let text): throw AnswerError.decode(status: 200, requestID: nil, body: Array(text.utf8))
                 }
             }
             return nil

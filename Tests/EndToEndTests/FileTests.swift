@@ -108,7 +108,8 @@ extension EndToEnd {
                 }
                 #expect(text.hasPrefix("1 "))
                 #expect(try await keeper.ask().counter == 2)
-                #expect(await code { try await client.connect("port", port: 9) { _ in } } == .connectionRefused)
+                let refused = await code { try await client.connect("port", port: 9) { for try await _ in $0 {} } }
+                #expect(refused == .connectionRefused)
             }
         }
     }
