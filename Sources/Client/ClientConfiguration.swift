@@ -1,7 +1,7 @@
 public import SandboxModel
 
 #if canImport(Glibc)
-    internal import Glibc
+internal import Glibc
 #endif
 
 /// Where the server is and how to talk to it.

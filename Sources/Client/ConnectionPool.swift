@@ -143,7 +143,9 @@ final class ConnectionPool: Sendable {
     }
 
     /// Sends the body while waiting for the answer, which may come early: an error that makes the rest pointless.
-    private func upload(_ exchange: Exchange, _ pieces: BodyStream, on channel: any Channel) async throws -> HTTPResponse {
+    private func upload(
+        _ exchange: Exchange, _ pieces: BodyStream, on channel: any Channel
+    ) async throws -> HTTPResponse {
         begin(exchange, on: channel)
         return try await withThrowingTaskGroup(of: HTTPResponse?.self) { group in
             group.addTask {

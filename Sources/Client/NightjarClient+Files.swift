@@ -153,7 +153,8 @@ extension NightjarClient {
         try await change(sandbox, "chown", Body(path: path, owner: owner, recursive: recursive))
     }
 
-    public func makeSymlink(_ sandbox: String, _ path: String, to destination: String, user: String? = nil) async throws {
+    public func makeSymlink(_ sandbox: String, _ path: String, to destination: String, user: String? = nil) async throws
+    {
         struct Body: Encodable {
             var target: String
             var path: String

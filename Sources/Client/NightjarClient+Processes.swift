@@ -56,7 +56,8 @@ extension NightjarClient {
         var target = route(sandbox, process, "stdin")
         if close { target.query("close", true) }
         try await perform(
-            .POST, target, headers: [("Content-Type", "application/octet-stream")], body: .bytes(ByteBuffer(bytes: bytes)))
+            .POST, target, headers: [("Content-Type", "application/octet-stream")],
+            body: .bytes(ByteBuffer(bytes: bytes)))
     }
 
     /// Tells a process with a terminal its new size.
@@ -108,7 +109,8 @@ public struct OutputStream: AsyncSequence, Sendable {
         public mutating func next() async throws -> Element? {
             while let event = try await base.next() {
                 switch event.event {
-                case "output": return .output(try NightjarClient.decode(OutputChunkResource.self, from: event.data.utf8))
+                case "output":
+                    return .output(try NightjarClient.decode(OutputChunkResource.self, from: event.data.utf8))
                 case "exit": return .exit(try NightjarClient.decode(ExitResource.self, from: event.data.utf8))
                 case "error": throw StreamError.decode(event)
                 default: continue

@@ -32,7 +32,8 @@ extension NightjarClient {
     /// Events after `after` (from now on, if it is `nil`), as they come, until the caller stops reading.
     ///
     /// The stream ends when the connection does; go on with the sequence number of the last event.
-    public func followEvents(after: Int64? = nil, sandbox: String? = nil) async throws -> ResourceStream<EventResource> {
+    public func followEvents(after: Int64? = nil, sandbox: String? = nil) async throws -> ResourceStream<EventResource>
+    {
         ResourceStream(
             events: try await events(eventsTarget(after: after, sandbox: sandbox, limit: nil, follow: true)))
     }

@@ -113,7 +113,8 @@ extension ConnectionPool {
             let upgrader = NIOTypedWebSocketClientUpgrader<Upgrade>(maxFrameSize: maximumMessage) { channel, _ in
                 channel.eventLoop.makeCompletedFuture {
                     let frames = NIOWebSocketFrameAggregator(
-                        minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 4096, maxAccumulatedFrameSize: maximumMessage)
+                        minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 4096,
+                        maxAccumulatedFrameSize: maximumMessage)
                     try channel.pipeline.syncOperations.addHandlers([frames, WebSocketMessageHandler()])
                     return .accepted(try NIOAsyncChannel(wrappingChannelSynchronously: channel))
                 }

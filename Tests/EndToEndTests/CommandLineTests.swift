@@ -9,12 +9,14 @@ extension EndToEnd {
             try await TestServer.with { server in
                 let hello = try await server.nightjar("run", "--", "python3", "-c", "print(1)")
                 #expect((hello.code, hello.text, hello.error) == (0, "1\n", ""))
-                let both = try await server.nightjar("run", "sh", "-c", "cat; echo e >&2; exit 7", input: Array("in".utf8))
+                let both = try await server.nightjar(
+                    "run", "sh", "-c", "cat; echo e >&2; exit 7", input: Array("in".utf8))
                 #expect((both.code, both.text, both.error) == (7, "in", "e\n"))
                 #expect(try await server.nightjar("run", "--", "sh", "-c", "kill -TERM $$").code == 143)
                 #expect(try await server.nightjar("run", "--", "no-such-command").code == 127)
                 #expect(try await server.client.allSandboxes().isEmpty)
-                let kept = try await server.nightjar("run", "--name", "kept", "-e", "A=b", "-w", "/tmp", "--", "sh", "-c", "echo $A; pwd")
+                let kept = try await server.nightjar(
+                    "run", "--name", "kept", "-e", "A=b", "-w", "/tmp", "--", "sh", "-c", "echo $A; pwd")
                 #expect(kept.text == "b\n/tmp\n")
                 #expect(try await server.client.allSandboxes().map(\.name) == ["kept"])
             }
@@ -26,7 +28,8 @@ extension EndToEnd {
                 _ = FileManager.default.createFile(atPath: out, contents: nil)
                 let handle = try #require(FileHandle(forWritingAtPath: out))
                 let child = try ChildProgram(
-                    TestEnvironment.program, ["run", "--", "sh", "-c", "trap 'echo caught; exit 9' INT; echo up; while :; do sleep 0.1; done"],
+                    TestEnvironment.program,
+                    ["run", "--", "sh", "-c", "trap 'echo caught; exit 9' INT; echo up; while :; do sleep 0.1; done"],
                     variables: server.commandVariables, output: handle, error: handle)
                 let text = { (try? String(contentsOfFile: out, encoding: .utf8)) ?? "" }
                 _ = try await eventually("it runs") { text().contains("up") ? true : nil }
@@ -57,7 +60,8 @@ extension EndToEnd {
 
         @Test func `every verb of a sandbox's life does what it says`() async throws {
             try await TestServer.with { server in
-                let id = try await server.nightjar("create", "--name", "life", "-l", "team=ops", "--idle-timeout", "900")
+                let id = try await server.nightjar(
+                    "create", "--name", "life", "-l", "team=ops", "--idle-timeout", "900")
                 #expect(id.text.hasPrefix("sb_"))
                 let list = try await server.nightjar("ls", "-l", "team=ops", "-o", "json")
                 #expect(try JSONDecoder().decode([SandboxResource].self, from: Data(list.out)).map(\.name) == ["life"])
@@ -68,7 +72,8 @@ extension EndToEnd {
                 ] {
                     #expect(try await server.nightjar(verb, "life").text == "life: \(state)\n")
                 }
-                let process = try await server.nightjar("exec", "-d", "life", "--", "sh", "-c", "echo o; echo e >&2; sleep 1000")
+                let process = try await server.nightjar(
+                    "exec", "-d", "life", "--", "sh", "-c", "echo o; echo e >&2; sleep 1000")
                 let number = process.text.trimmingCharacters(in: .newlines)
                 _ = try await eventually("it has written") {
                     let logs = try await server.nightjar("logs", "life", number)
@@ -105,7 +110,8 @@ extension EndToEnd {
                 #expect(back.code == 0, "\(back.error)")
                 let hash = { (place: String) in
                     try await Self.bash(
-                        "cd \(place) && { find . -printf '%p %y %m %l\\n' | sort; find . -type f -print0 | sort -z | xargs -0 sha256sum; } | sha256sum")
+                        "cd \(place) && { find . -printf '%p %y %m %l\\n' | sort; find . -type f -print0 | sort -z | xargs -0 sha256sum; } | sha256sum"
+                    )
                 }
                 let (sent, returned) = (try await hash(tree), try await hash(server.directory + "/back"))
                 #expect(sent == returned)
@@ -121,7 +127,9 @@ extension EndToEnd {
                 _ = try await client.makeSandbox("trap")
                 let target = server.directory + "/outside"
                 try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
-                try await client.sh("trap", "mkdir /workspace/t; cd /workspace/t; ln -s \(target) link; cp /bin/true suid; chmod 4755 suid")
+                try await client.sh(
+                    "trap",
+                    "mkdir /workspace/t; cd /workspace/t; ln -s \(target) link; cp /bin/true suid; chmod 4755 suid")
                 let place = server.directory + "/copy"
                 #expect(try await server.nightjar("cp", "trap:/workspace/t", place).code == 0)
                 let mode = try FileManager.default.attributesOfItem(atPath: place + "/suid")[.posixPermissions] as? Int
@@ -143,7 +151,8 @@ extension EndToEnd {
                     server, transcript, command,
                     typed: [("$", "stty size; export KEPT=$((40+2))\\n"), ("33 97", "\\x1d")])
                 #expect(first.contains("33 97"))
-                let again = try #require(first.firstMatch(of: /nightjar (shell sh --process [0-9]+ --offset [0-9]+)/)?.1)
+                let again = try #require(
+                    first.firstMatch(of: /nightjar (shell sh --process [0-9]+ --offset [0-9]+)/)?.1)
                 let second = try await Self.terminal(
                     server, transcript, "\(TestEnvironment.program) \(again); echo CODE $?",
                     typed: [("", "echo KEPT=$KEPT.\\n"), ("KEPT=42.", "exit 6\\n")])
@@ -154,7 +163,8 @@ extension EndToEnd {
 
         @discardableResult
         static func bash(_ script: String) async throws -> String {
-            let result = try await ChildProgram.run("/bin/bash", ["-c", script], variables: TestEnvironment.childVariables)
+            let result = try await ChildProgram.run(
+                "/bin/bash", ["-c", script], variables: TestEnvironment.childVariables)
             guard result.code == 0 else { throw TestFailure("'\(script)' ended with \(result.code): \(result.error)") }
             return result.text
         }
@@ -163,7 +173,8 @@ extension EndToEnd {
         static func terminal(
             _ server: TestServer, _ transcript: String, _ command: String, typed: [(after: String, text: String)]
         ) async throws -> String {
-            let steps = typed.map { "wait_for(b'''\($0.after)''')\nos.write(fd, b'''\($0.text)''')" }.joined(separator: "\n")
+            let steps = typed.map { "wait_for(b'''\($0.after)''')\nos.write(fd, b'''\($0.text)''')" }.joined(
+                separator: "\n")
             let program = """
                 import os, pty, sys, time, select
                 pid, fd = pty.fork()

@@ -49,7 +49,10 @@ extension EndToEnd {
                 let list = try await client.list("f", "/workspace/d", depth: 3)
                 #expect(Set(list.map(\.kind)) == [.directory, .file, .symlink])
                 #expect(list.count == 4)
-                #expect(list.contains { $0.pathBase64.flatMap { Data(base64Encoded: $0) } == Data([0xFF, 0x20, 0x22, 0x5C]) })
+                #expect(
+                    list.contains {
+                        $0.pathBase64.flatMap { Data(base64Encoded: $0) } == Data([0xFF, 0x20, 0x22, 0x5C])
+                    })
                 let file = try await client.stat("f", "/workspace/d/l")
                 #expect((file.size, file.mode, file.kind) == (3, "0640", .file))
                 #expect(try await client.stat("f", "/workspace/d/l", follow: false).target == "e/x")

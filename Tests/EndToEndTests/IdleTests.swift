@@ -39,7 +39,9 @@ extension EndToEnd {
                 }
                 #expect(because.contains { $0.contains("foreground") }, "\(because)")
                 _ = try await client.state("fg", becomes: .standby)
-                #expect(try await client.process("fg", process.id).exit?.code == 0, "it slept only after the process had ended")
+                #expect(
+                    try await client.process("fg", process.id).exit?.code == 0,
+                    "it slept only after the process had ended")
             }
         }
 
@@ -93,7 +95,9 @@ extension EndToEnd {
                 _ = try await client.standby("many")
                 let answers = try await withThrowingTaskGroup(of: String.self) { group in
                     for number in 0..<50 {
-                        group.addTask { try await client.exec("many", ExecRequest(command: ["echo", "\(number)"])).stdout }
+                        group.addTask {
+                            try await client.exec("many", ExecRequest(command: ["echo", "\(number)"])).stdout
+                        }
                     }
                     return try await group.reduce(into: Set<String>()) { $0.insert($1) }
                 }

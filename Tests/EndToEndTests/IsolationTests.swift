@@ -12,15 +12,22 @@ extension EndToEnd {
                 _ = try await client.makeSandbox("in")
                 let canary = "canary-\(UUID().uuidString)"
                 try Data(canary.utf8).write(to: URL(fileURLWithPath: "\(server.directory)/\(canary)"))
-                let found = try await client.sh("in", "find / -name '\(canary)' -not -path '/proc/*' 2>/dev/null; ls -d \(server.directory) 2>/dev/null; true")
+                let found = try await client.sh(
+                    "in",
+                    "find / -name '\(canary)' -not -path '/proc/*' 2>/dev/null; ls -d \(server.directory) 2>/dev/null; true"
+                )
                 #expect(found == "")
                 #expect(try await client.sh("in", "ls /proc/1/root/\(TestEnvironment.root) 2>/dev/null; true") == "")
                 let commands = try await client.sh("in", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
-                #expect(!commands.contains("runsc") && !commands.contains("nightjar-shim") && !commands.contains("swift"))
+                #expect(
+                    !commands.contains("runsc") && !commands.contains("nightjar-shim") && !commands.contains("swift"))
                 let own = ProcessInfo.processInfo.processIdentifier
                 #expect(try await client.sh("in", "kill -0 \(own) 2>&1 || echo no").contains("no"))
-                #expect(try await client.sh("in", "ls /dev | grep -E '^(sd|vd|nvme|loop|mem|kmem|kvm)' || echo none") == "none")
-                let device = "mknod /tmp/disk b 254 0 2>/dev/null && head -c 512 /tmp/disk 2>/dev/null | wc -c || echo 0"
+                #expect(
+                    try await client.sh("in", "ls /dev | grep -E '^(sd|vd|nvme|loop|mem|kmem|kvm)' || echo none")
+                        == "none")
+                let device =
+                    "mknod /tmp/disk b 254 0 2>/dev/null && head -c 512 /tmp/disk 2>/dev/null | wc -c || echo 0"
                 #expect(try await client.sh("in", device).hasSuffix("0"))
                 let kernel = try String(contentsOfFile: "/proc/sys/kernel/osrelease", encoding: .utf8)
                 #expect(try await client.sh("in", "uname -r") != kernel.trimmingCharacters(in: .whitespacesAndNewlines))
@@ -31,7 +38,10 @@ extension EndToEnd {
             try await TestServer.with { server in
                 let client = server.client
                 _ = try await client.makeSandbox("net")
-                #expect(try await client.sh("net", "ls /sys/class/net 2>/dev/null || tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '") == "lo")
+                #expect(
+                    try await client.sh(
+                        "net", "ls /sys/class/net 2>/dev/null || tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '")
+                        == "lo")
                 let log = try String(contentsOfFile: server.logPath, encoding: .utf8)
                 let port = log.firstMatch(of: /http:\/\/127\.0\.0\.1:([0-9]+)/)?.1
                 let text = try #require(port)
@@ -63,9 +73,13 @@ extension EndToEnd {
                 #expect(!FileManager.default.fileExists(atPath: rootfs + "/etc/passwd.evil"))
                 _ = try await client.makeSandbox("good")
                 let state = try await client.sh(
-                    "good", "test -e /etc/passwd.evil && echo bad; grep evil /etc/passwd; git --version >/dev/null && echo fine")
+                    "good",
+                    "test -e /etc/passwd.evil && echo bad; grep evil /etc/passwd; git --version >/dev/null && echo fine"
+                )
                 #expect(state == "fine")
-                #expect(try await client.sh("evil", "tail -n 1 /etc/passwd") == "evil:x:0:0::/:/bin/sh", "its own copy is changed")
+                #expect(
+                    try await client.sh("evil", "tail -n 1 /etc/passwd") == "evil:x:0:0::/:/bin/sh",
+                    "its own copy is changed")
             }
         }
 
@@ -75,7 +89,8 @@ extension EndToEnd {
                 _ = try await client.makeSandbox("one")
                 _ = try await client.makeSandbox("two")
                 let process = try await client.background("one", ["sleep", "12345"])
-                try await client.sh("one", "echo secret > /workspace/secret; echo secret > /tmp/secret; echo secret > /dev/shm/secret")
+                try await client.sh(
+                    "one", "echo secret > /workspace/secret; echo secret > /tmp/secret; echo secret > /dev/shm/secret")
                 _ = try await Keeper.start(client, "one", mebibytes: 1)
                 let seen = try await client.sh(
                     "two",
@@ -90,15 +105,19 @@ extension EndToEnd {
 
         private func shared(_ rootfs: String, _ guest: String) throws -> [String] {
             let files = ["/etc/passwd", "/usr/bin/git", "/bin/bash"].map { rootfs + $0 }
-            let layers = try FileManager.default.contentsOfDirectory(atPath: guest).sorted().map { "\(guest)/\($0)/.nightjar/init" }
+            let layers = try FileManager.default.contentsOfDirectory(atPath: guest).sorted().map {
+                "\(guest)/\($0)/.nightjar/init"
+            }
             return try (files + layers).map { path in
                 let attributes = try FileManager.default.attributesOfItem(atPath: path)
                 let data = try Data(contentsOf: URL(fileURLWithPath: path))
                 return "\(path) \(attributes[.posixPermissions] ?? "") \(data.count) \(data.hashValue)"
-            } + [rootfs, rootfs + "/usr/bin"].map { path in
-                let attributes = try FileManager.default.attributesOfItem(atPath: path)
-                return "\(path) \(attributes[.posixPermissions] ?? "") \(try FileManager.default.contentsOfDirectory(atPath: path).count)"
             }
+                + [rootfs, rootfs + "/usr/bin"].map { path in
+                    let attributes = try FileManager.default.attributesOfItem(atPath: path)
+                    return
+                        "\(path) \(attributes[.posixPermissions] ?? "") \(try FileManager.default.contentsOfDirectory(atPath: path).count)"
+                }
         }
 
         private func hostAddresses() throws -> [String] {

@@ -5,7 +5,9 @@ import Testing
 
 extension EndToEnd {
     @Suite struct MainJob {
-        @Test func `a sandbox falls asleep by itself, leaves nothing on the host, and goes on when it is called`() async throws {
+        @Test func `a sandbox falls asleep by itself, leaves nothing on the host, and goes on when it is called`()
+            async throws
+        {
             try await TestServer.with { server in
                 let client = server.client
                 let sandbox = try await client.makeSandbox("main", idle: 2)
@@ -63,7 +65,8 @@ extension EndToEnd {
                 try await client.sh("stopper", "echo kept > /workspace/file; echo gone > /tmp/file")
                 #expect(try await client.stop("stopper").state == .stopped)
                 #expect(try await client.metrics("stopper").hostProcesses == 0)
-                #expect(try await client.sh("stopper", "cat /workspace/file; ls /tmp/file 2>/dev/null || true") == "kept")
+                #expect(
+                    try await client.sh("stopper", "cat /workspace/file; ls /tmp/file 2>/dev/null || true") == "kept")
                 #expect(try await client.sandbox("stopper").state == .running)
             }
         }
@@ -72,7 +75,8 @@ extension EndToEnd {
             try await TestServer.with { server in
                 let client = server.client
                 _ = try await client.makeSandbox("pauser")
-                let ticker = try await client.background("pauser", ["bash", "-c", "while :; do echo x; sleep 0.05; done"])
+                let ticker = try await client.background(
+                    "pauser", ["bash", "-c", "while :; do echo x; sleep 0.05; done"])
                 try await client.output("pauser", ticker.id, contains: "x")
                 #expect(try await client.pause("pauser").state == .paused)
                 let used = try await client.metrics("pauser").cpuSeconds

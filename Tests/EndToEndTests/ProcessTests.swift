@@ -19,7 +19,8 @@ extension EndToEnd {
                 slow.timeout = 0.2
                 let late = try await client.exec("p", slow)
                 #expect(late.timedOut)
-                #expect(await code { _ = try await client.exec("p", ExecRequest(command: ["no-such"])) } == .cannotExecute)
+                #expect(
+                    await code { _ = try await client.exec("p", ExecRequest(command: ["no-such"])) } == .cannotExecute)
             }
         }
 
@@ -40,11 +41,13 @@ extension EndToEnd {
             }
         }
 
-        @Test func `attached, a process streams both ways, and its reader may go and come back by offset`() async throws {
+        @Test func `attached, a process streams both ways, and its reader may go and come back by offset`() async throws
+        {
             try await TestServer.with { server in
                 let client = server.client
                 _ = try await client.makeSandbox("a")
-                let process = try await client.background("a", ["sh", "-c", "while read l; do echo got $l; done"], openStdin: true)
+                let process = try await client.background(
+                    "a", ["sh", "-c", "while read l; do echo got $l; done"], openStdin: true)
                 let offset = try await client.attach("a", process.id) { attachment in
                     try await attachment.send(Array("one\n".utf8))
                     var text = ""

@@ -56,7 +56,8 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a sandbox whose process was killed is told as failed and starts again from its files`() async throws {
+        @Test func `a sandbox whose process was killed is told as failed and starts again from its files`() async throws
+        {
             try await TestServer.with { server in
                 let client = server.client
                 _ = try await client.makeSandbox("victim")
@@ -79,7 +80,8 @@ extension EndToEnd {
             let base = server.runDirectory + "/gvisor"
             let slots = (try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []
             return slots.contains {
-                process.commandLine.contains("/\($0)/") && FileManager.default.fileExists(atPath: "\(base)/\($0)/assigned")
+                process.commandLine.contains("/\($0)/")
+                    && FileManager.default.fileExists(atPath: "\(base)/\($0)/assigned")
             }
         }
     }

@@ -62,7 +62,8 @@ struct Bench: Sendable {
         }
         try await client.delete(sandbox)
         return [
-            BenchRow("pause in RAM", pauses, bar: .milliseconds(3)), BenchRow("resume in RAM", resumes, bar: .milliseconds(3)),
+            BenchRow("pause in RAM", pauses, bar: .milliseconds(3)),
+            BenchRow("resume in RAM", resumes, bar: .milliseconds(3)),
         ]
     }
 
@@ -102,7 +103,8 @@ struct Bench: Sendable {
                 theirs.add(other)
             }
         }
-        return BenchRow("delete a running sandbox", ours, against: ("runsc delete -force", theirs), bar: .milliseconds(80))
+        return BenchRow(
+            "delete a running sandbox", ours, against: ("runsc delete -force", theirs), bar: .milliseconds(80))
     }
 
     // MARK: Parts

@@ -95,5 +95,7 @@ final class ChildReaper: Sendable {
         return Self.code(status)
     }
 
-    private static func code(_ status: Int32) -> Int32 { status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + status & 0x7F }
+    private static func code(_ status: Int32) -> Int32 {
+        status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + status & 0x7F
+    }
 }

@@ -94,7 +94,8 @@ final class RunscBaseline: Sendable {
         try await blocking {
             let pipe = Pipe()
             let pid = try self.reaper.spawn(
-                self.command(["run", "-detach", "-bundle", bundle, id]), output: pipe.fileHandleForWriting.fileDescriptor)
+                self.command(["run", "-detach", "-bundle", bundle, id]),
+                output: pipe.fileHandleForWriting.fileDescriptor)
             try pipe.fileHandleForWriting.close()
             guard self.reaper.wait(pid) == 0, try pipe.fileHandleForReading.read(upToCount: 6)?.count == 6 else {
                 throw Self.failed("run", 1, "")

@@ -45,10 +45,12 @@ struct BenchCommand: AsyncParsableCommand, FormattedCommand {
 
     func run() async throws {
         guard geteuid() == 0 else { throw SandboxError(.permissionDenied, "runsc needs root.", hint: "use sudo") }
-        let rootfs = URL(fileURLWithPath: "\(dataDirectory)/templates/\(template)/current/rootfs").resolvingSymlinksInPath()
+        let rootfs = URL(fileURLWithPath: "\(dataDirectory)/templates/\(template)/current/rootfs")
+            .resolvingSymlinksInPath()
         guard FileManager.default.fileExists(atPath: rootfs.path) else {
             throw SandboxError(
-                .templateNotFound, "There is no root file system at \(rootfs.path).", hint: "build it, or use --data-directory")
+                .templateNotFound, "There is no root file system at \(rootfs.path).",
+                hint: "build it, or use --data-directory")
         }
         let directory = "\(dataDirectory)/bench-\(randomToken(8))"
         let baseline = try RunscBaseline(runsc: runsc, rootfs: rootfs.path, directory: directory)

@@ -14,7 +14,9 @@ struct CapabilitiesCommand: AsyncParsableCommand, FormattedCommand {
         if output.format == .json { return try Output.resource(capabilities) }
         var rows: [[String]] = []
         for tier in capabilities.isolation {
-            let abilities = [("run", tier.run), ("pause", tier.pause), ("standby", tier.standby), ("limits", tier.limits)]
+            let abilities = [
+                ("run", tier.run), ("pause", tier.pause), ("standby", tier.standby), ("limits", tier.limits),
+            ]
             for (name, ability) in abilities {
                 rows.append([
                     "\(tier.name) \(tier.version)", name, ability.available ? "yes" : "no", ability.reason ?? "-",

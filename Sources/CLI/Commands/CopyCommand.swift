@@ -37,9 +37,11 @@ struct CopyCommand: AsyncParsableCommand, FormattedCommand {
         let copied = try await connection.withClient { client in
             switch (from, to) {
             case (.local(let path), .sandbox(let sandbox, let target)):
-                return try await Upload(client: client, sandbox: sandbox, user: user, shows: shows).copy(path, to: target)
+                return try await Upload(client: client, sandbox: sandbox, user: user, shows: shows).copy(
+                    path, to: target)
             case (.stream, .sandbox(let sandbox, let target)):
-                return try await Upload(client: client, sandbox: sandbox, user: user, shows: shows).copyInput(to: target)
+                return try await Upload(client: client, sandbox: sandbox, user: user, shows: shows).copyInput(
+                    to: target)
             case (.sandbox(let sandbox, let path), .local(let target)):
                 return try await Download(client: client, sandbox: sandbox, shows: shows).copy(path, to: target)
             case (.sandbox(let sandbox, let path), .stream):

@@ -15,7 +15,8 @@ struct CreateCommand: AsyncParsableCommand, FormattedCommand {
 
     @OptionGroup var sandbox: SandboxOptions
     @Option(
-        name: [.customShort("e"), .customLong("env")], help: "KEY=VALUE of every process's environment; may be repeated.")
+        name: [.customShort("e"), .customLong("env")],
+        help: "KEY=VALUE of every process's environment; may be repeated.")
     var environment: [KeyValue] = []
     @Option(help: "Repeating the call with the same key returns the same sandbox.")
     var idempotencyKey: String?

@@ -37,7 +37,8 @@ struct ExecCommand: AsyncParsableCommand, FormattedCommand {
         let end = try await connection.withClient { client in
             let monitor = SignalMonitor(ProcessSession.signals)
             defer { monitor.end() }
-            return try await ProcessRunner(client: client, sandbox: sandbox, options: process, monitor: monitor).run(words)
+            return try await ProcessRunner(client: client, sandbox: sandbox, options: process, monitor: monitor).run(
+                words)
         }
         throw ProcessRunner.exit(for: end)
     }

@@ -26,7 +26,10 @@ struct InspectCommand: AsyncParsableCommand, FormattedCommand {
             ["created", "\(resource.createdAt) (\(resource.createdAt.age) ago)"],
             ["last active", "\(resource.lastActiveAt) (\(resource.lastActiveAt.age) ago)"],
             ["when idle", idle(resource)], ["expires", resource.expiresAt?.description ?? "never"],
-            ["limits", "\(resource.limits.memoryMiB) MiB, \(resource.limits.cpus) cores, \(resource.limits.pids) processes"],
+            [
+                "limits",
+                "\(resource.limits.memoryMiB) MiB, \(resource.limits.cpus) cores, \(resource.limits.pids) processes",
+            ],
             ["wakes", "\(resource.wakes)"],
         ]
         if let bytes = resource.checkpointBytes { rows.append(["memory on disk", Human.bytes(bytes)]) }

@@ -32,7 +32,9 @@ struct ShellCommand: AsyncParsableCommand, FormattedCommand {
     @Argument(help: "A command instead of the shell, after --.") var command: [String] = []
 
     /// The login shell that the sandbox has.
-    private static let shell = ["/bin/sh", "-c", "if command -v bash >/dev/null; then exec bash -l; else exec sh -l; fi"]
+    private static let shell = [
+        "/bin/sh", "-c", "if command -v bash >/dev/null; then exec bash -l; else exec sh -l; fi",
+    ]
 
     func run() async throws {
         let (end, id) = try await connection.withClient { client in
@@ -40,7 +42,8 @@ struct ShellCommand: AsyncParsableCommand, FormattedCommand {
             defer { monitor.end() }
             let id = if let process { process } else { try await start(client).id }
             let session = ProcessSession(
-                client: client, sandbox: sandbox, process: id, offset: offset ?? 0, passesInput: true, hasTerminal: true,
+                client: client, sandbox: sandbox, process: id, offset: offset ?? 0, passesInput: true,
+                hasTerminal: true,
                 rule: .detach, monitor: monitor)
             return (try await session.run(), id)
         }

@@ -63,7 +63,9 @@ final class DemoReport: Sendable {
     }
 
     func printTable() {
-        let rows = figures.map { [$0.what, Human.milliseconds($0.milliseconds), $0.samples == 1 ? "1" : "p50 of \($0.samples)"] }
+        let rows = figures.map {
+            [$0.what, Human.milliseconds($0.milliseconds), $0.samples == 1 ? "1" : "p50 of \($0.samples)"]
+        }
         say("\n" + Output.table(["MEASURED HERE", "TIME", "SAMPLES"], rows))
     }
 

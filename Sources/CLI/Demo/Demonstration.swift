@@ -63,7 +63,8 @@ struct Demonstration {
         report.step("Call it three times.", command: "exec \(name) -- \(DemoCounter.callAsTyped)")
         var answers: [DemoCounter.Answer] = []
         for _ in 1...3 { answers.append(try await call()) }
-        report.tell("counter: \(answers.map { "\($0.counter)" }.joined(separator: ", "))   pid inside: \(answers[2].pid)")
+        report.tell(
+            "counter: \(answers.map { "\($0.counter)" }.joined(separator: ", "))   pid inside: \(answers[2].pid)")
         report.check("the counter in memory goes up", answers.map(\.counter) == [1, 2, 3])
         return answers[2]
     }
@@ -81,7 +82,8 @@ struct Demonstration {
     private func call() async throws -> DemoCounter.Answer {
         let result = try await client.exec(name, ExecRequest(command: DemoCounter.call))
         guard result.exitCode == 0, let answer = DemoCounter.Answer(result.stdout) else {
-            throw SandboxError(.guestFailed, "The demonstration's program did not answer: \(Human.plain(result.stderr))")
+            throw SandboxError(
+                .guestFailed, "The demonstration's program did not answer: \(Human.plain(result.stderr))")
         }
         return answer
     }
@@ -105,7 +107,9 @@ struct Demonstration {
         // gVisor keeps a stub process for each address space inside, besides its own.
         let (stubs, own) = processes.partitioned { HostView.title($0) == "exe" }
         for process in own { report.tell("pid \(process.pid)  \(HostView.title(process))") }
-        if !stubs.isEmpty { report.tell("and \(stubs.count) stubs: \(stubs.map { "\($0.pid)" }.joined(separator: " "))") }
+        if !stubs.isEmpty {
+            report.tell("and \(stubs.count) stubs: \(stubs.map { "\($0.pid)" }.joined(separator: " "))")
+        }
         report.check("/proc shows processes of \(sandbox.id)", !processes.isEmpty)
         return processes
     }
@@ -150,11 +154,14 @@ struct Demonstration {
             report.check("the \(seen.count) pids from before are gone", !seen.contains(where: \.isThere))
             report.check("/proc shows no process of \(sandbox.id)", HostView.processes(of: sandbox.id.rawValue).isEmpty)
         }
-        let (before, after) = (Human.bytes(Int64(clamping: awake.memoryBytes)), Human.bytes(Int64(clamping: metrics.memoryBytes)))
+        let (before, after) = (
+            Human.bytes(Int64(clamping: awake.memoryBytes)), Human.bytes(Int64(clamping: metrics.memoryBytes))
+        )
         report.check("its RAM is back: \(before) before, \(after) now", metrics.memoryBytes == 0)
         if isLocal, let available, let now = HostView.availableMemory() {
             let difference = Human.bytes(abs(now - available))
-            report.tell("available RAM of the whole machine: \(difference) \(now < available ? "less" : "more") than before")
+            report.tell(
+                "available RAM of the whole machine: \(difference) \(now < available ? "less" : "more") than before")
         }
         if let bytes = try await client.sandbox(name).checkpointBytes {
             report.tell("its memory on disk: \(Human.bytes(bytes))")

@@ -72,7 +72,8 @@ struct ProcessOptions: ParsableArguments {
     @Flag(name: [.customShort("t"), .customLong("tty")], help: "Give it a terminal.")
     var terminal = false
 
-    @Flag(name: [.customShort("i"), .customLong("interactive")], help: "Pass on standard input even if it is a terminal.")
+    @Flag(
+        name: [.customShort("i"), .customLong("interactive")], help: "Pass on standard input even if it is a terminal.")
     var interactive = false
 
     func request(_ command: [String]) -> ExecRequest {

@@ -31,7 +31,8 @@ struct Diagnosis: Sendable {
     }
 
     private func system() -> Finding {
-        let release = (try? TextFile.read("/proc/sys/kernel/osrelease"))?.trimmingCharacters(in: .whitespacesAndNewlines) ?? "?"
+        let release =
+            (try? TextFile.read("/proc/sys/kernel/osrelease"))?.trimmingCharacters(in: .whitespacesAndNewlines) ?? "?"
         let numbers = release.split(whereSeparator: { !$0.isNumber }).prefix(2).compactMap { Int($0) }
         let isNewEnough = numbers.lexicographicallyPrecedes([6, 1]) == false
         return Finding(
@@ -42,7 +43,8 @@ struct Diagnosis: Sendable {
     private func user() -> Finding {
         let isRoot = geteuid() == 0
         return Finding(
-            what: "root", verdict: isRoot ? .ok : .warning, detail: isRoot ? "yes" : "no: this user can only be a client",
+            what: "root", verdict: isRoot ? .ok : .warning,
+            detail: isRoot ? "yes" : "no: this user can only be a client",
             hint: isRoot ? nil : "start the server with sudo")
     }
 
@@ -52,7 +54,8 @@ struct Diagnosis: Sendable {
             return Finding(what: "runsc (gVisor)", verdict: .failure, detail: "not found in PATH", hint: hint)
         }
         let command = ChildCommand(path, ["--version"])
-        guard let output = try? await ChildProcess.run(command, until: .now + .seconds(10)), output.exit.isSuccess else {
+        guard let output = try? await ChildProcess.run(command, until: .now + .seconds(10)), output.exit.isSuccess
+        else {
             return Finding(what: "runsc (gVisor)", verdict: .failure, detail: "\(path) cannot be run", hint: hint)
         }
         let line = String(decoding: output.output, as: UTF8.self).split(separator: "\n").first.map(String.init) ?? ""
@@ -64,7 +67,9 @@ struct Diagnosis: Sendable {
     }
 
     private func fileSystem() -> Finding {
-        let known = (try? TextFile.read("/proc/filesystems"))?.split(whereSeparator: \.isWhitespace).contains("overlay") ?? false
+        let known =
+            (try? TextFile.read("/proc/filesystems"))?.split(whereSeparator: \.isWhitespace).contains("overlay")
+            ?? false
         return Finding(
             what: "overlay file system", verdict: known ? .ok : .failure, detail: known ? "available" : "not available",
             hint: known ? nil : "modprobe overlay")
@@ -73,12 +78,14 @@ struct Diagnosis: Sendable {
     private func cgroups() -> Finding {
         let obstacle = CgroupLayout.current().obstacle
         return Finding(
-            what: "control groups", verdict: obstacle == nil ? .ok : .warning, detail: obstacle ?? "memory, cpu and pids",
+            what: "control groups", verdict: obstacle == nil ? .ok : .warning,
+            detail: obstacle ?? "memory, cpu and pids",
             hint: obstacle == nil ? nil : "without them, a sandbox's limits are not enforced")
     }
 
     private func helper(_ name: String) -> Finding {
-        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+        let own =
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
         let path = URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent(name).path
         let isThere = FileManager.default.isExecutableFile(atPath: path)
         return Finding(
@@ -124,7 +131,10 @@ struct Diagnosis: Sendable {
 
     private static func inPath(_ name: String) -> String? {
         let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
-        let directories = path.split(separator: ":").map(String.init) + ["/usr/local/sbin", "/usr/sbin", "/usr/local/bin", "/usr/bin"]
+        let directories =
+            path.split(separator: ":").map(String.init) + [
+                "/usr/local/sbin", "/usr/sbin", "/usr/local/bin", "/usr/bin",
+            ]
         return directories.map { "\($0)/\(name)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
     }
 }

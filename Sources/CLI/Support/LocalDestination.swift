@@ -87,7 +87,9 @@ final class LocalDestination {
     }
 
     private func failure(_ relative: [UInt8]) -> SandboxError {
-        if errno == ELOOP || errno == ENOTDIR { return refused(relative, "a symlink or file stands where a directory must be") }
+        if errno == ELOOP || errno == ENOTDIR {
+            return refused(relative, "a symlink or file stands where a directory must be")
+        }
         return LocalError.current(LocalSource.joined(path, relative))
     }
 

@@ -5,7 +5,9 @@ internal import SandboxModel
 enum Output {
     static func json(_ value: some Encodable, pretty: Bool = true) throws -> String {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = pretty ? [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.outputFormatting =
+            pretty
+            ? [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             : [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
@@ -73,7 +75,9 @@ enum Human {
     }
 
     static func plain(_ text: String, width: Int = 60) -> String {
-        let visible = text.unicodeScalars.map { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? " " : Character($0) }
+        let visible = text.unicodeScalars.map {
+            $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? " " : Character($0)
+        }
         return visible.count > width ? String(visible.prefix(width - 1)) + "…" : String(visible)
     }
 }

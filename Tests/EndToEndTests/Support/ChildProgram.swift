@@ -66,7 +66,9 @@ final class ChildProgram: Sendable {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         try Data(input ?? []).write(to: URL(fileURLWithPath: directory + "/in"))
-        for name in ["out", "error"] { _ = FileManager.default.createFile(atPath: "\(directory)/\(name)", contents: nil) }
+        for name in ["out", "error"] {
+            _ = FileManager.default.createFile(atPath: "\(directory)/\(name)", contents: nil)
+        }
         guard let out = FileHandle(forWritingAtPath: directory + "/out"),
             let error = FileHandle(forWritingAtPath: directory + "/error")
         else { throw TestFailure("no files for the outputs of \(program)") }
@@ -84,8 +86,10 @@ final class ChildProgram: Sendable {
             group.cancelAll()
             return first
         }
-        let text = String(decoding: (try? Data(contentsOf: URL(fileURLWithPath: directory + "/error"))) ?? Data(), as: UTF8.self)
+        let text = String(
+            decoding: (try? Data(contentsOf: URL(fileURLWithPath: directory + "/error"))) ?? Data(), as: UTF8.self)
         guard let code else { throw TestFailure("\(program) \(arguments) did not end within \(limit): \(text)") }
-        return Result(code: code, out: Array(try Data(contentsOf: URL(fileURLWithPath: directory + "/out"))), error: text)
+        return Result(
+            code: code, out: Array(try Data(contentsOf: URL(fileURLWithPath: directory + "/out"))), error: text)
     }
 }

@@ -8,7 +8,8 @@ import Testing
 
 extension NightjarClient {
     /// A durable sandbox that stays awake until the test says otherwise.
-    func makeSandbox(_ name: String, idle: Double = 3600, onIdle: IdleAction = .standby) async throws -> SandboxResource {
+    func makeSandbox(_ name: String, idle: Double = 3600, onIdle: IdleAction = .standby) async throws -> SandboxResource
+    {
         var spec = SandboxSpec(name: name)
         spec.lifecycle = LifecyclePolicy(idleTimeout: idle, onIdle: onIdle)
         return try await create(spec)

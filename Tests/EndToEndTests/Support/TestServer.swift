@@ -24,7 +24,8 @@ final class TestServer: Sendable {
         }
         for name in try FileManager.default.contentsOfDirectory(atPath: TestEnvironment.templates) {
             try FileManager.default.createSymbolicLink(
-                atPath: "\(directory)/data/templates/\(name)", withDestinationPath: "\(TestEnvironment.templates)/\(name)")
+                atPath: "\(directory)/data/templates/\(name)",
+                withDestinationPath: "\(TestEnvironment.templates)/\(name)")
         }
         _ = FileManager.default.createFile(atPath: directory + "/server.log", contents: nil)
         var configuration = ClientConfiguration(endpoint: .unixSocket(path: directory + "/run/nightjar.sock"))
@@ -56,7 +57,8 @@ final class TestServer: Sendable {
         try log.seekToEnd()
         let variables = TestEnvironment.childVariables.merging(["NIGHTJAR_LIBEXEC": TestEnvironment.libexec]) { $1 }
         let arguments = [
-            "serve", "--data-dir", dataDirectory, "--run-dir", runDirectory, "--listen", "127.0.0.1:0", "--log-level", "debug",
+            "serve", "--data-dir", dataDirectory, "--run-dir", runDirectory, "--listen", "127.0.0.1:0", "--log-level",
+            "debug",
         ]
         let child = try ChildProgram(
             TestEnvironment.program, arguments, variables: variables, output: log, error: log)
@@ -187,7 +189,9 @@ enum Host {
     static func processes() -> [Entry] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         return names.compactMap { Int32($0) }.compactMap { pid in
-            guard let data = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline"), !data.isEmpty else { return nil }
+            guard let data = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline"), !data.isEmpty else {
+                return nil
+            }
             let words = data.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
             return Entry(pid: pid, commandLine: words.joined(separator: " "))
         }
