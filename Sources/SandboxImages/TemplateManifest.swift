@@ -34,6 +34,7 @@ struct TemplateManifest: Codable, Hashable {
     func resource(version: String) -> TemplateResource {
         TemplateResource(
             name: name, version: version, description: description, createdAt: createdAt, sizeBytes: sizeBytes,
-            isolation: isolation, defaultUser: defaultUser, workingDirectory: workingDirectory, environment: environment)
+            isolation: isolation, defaultUser: defaultUser, workingDirectory: workingDirectory, environment: environment
+        )
     }
 }

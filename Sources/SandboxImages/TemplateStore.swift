@@ -40,7 +40,8 @@ public final class TemplateStore: Sendable {
         guard let version = try await directory.currentTemplateVersion(name) else {
             throw SandboxError(
                 .templateNotFound, "There is no template \(name).",
-                hint: name == "base" ? "build it with `make template`" : "list the templates with `nightjar template ls`")
+                hint: name == "base"
+                    ? "build it with `make template`" : "list the templates with `nightjar template ls`")
         }
         return try await template(name, version: version)
     }
@@ -67,6 +68,7 @@ public final class TemplateStore: Sendable {
 
     /// One path component, so that nothing outside of the template is reached.
     static func isVersion(_ text: String) -> Bool {
-        (1...128).contains(text.utf8.count) && text != "." && text != ".." && !text.contains("/") && !text.utf8.contains(0)
+        (1...128).contains(text.utf8.count) && text != "." && text != ".." && !text.contains("/")
+            && !text.utf8.contains(0)
     }
 }

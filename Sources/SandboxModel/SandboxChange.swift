@@ -23,7 +23,8 @@ public struct LifecycleChange: Sendable, Hashable, Codable {
     public var autoResume: Bool?
 
     public init(
-        idleTimeout: Double? = nil, onIdle: IdleAction? = nil, maxAge: FieldChange<Double> = .keep, autoResume: Bool? = nil
+        idleTimeout: Double? = nil, onIdle: IdleAction? = nil, maxAge: FieldChange<Double> = .keep,
+        autoResume: Bool? = nil
     ) {
         self.idleTimeout = idleTimeout
         self.onIdle = onIdle

@@ -19,7 +19,8 @@ public struct LifecyclePolicy: Sendable, Hashable, Codable {
     /// Whether a request that needs the sandbox wakes it from standby or starts it from `stopped`. Default `true`.
     public var autoResume: Bool
 
-    public init(idleTimeout: Double = 15, onIdle: IdleAction = .standby, maxAge: Double? = nil, autoResume: Bool = true) {
+    public init(idleTimeout: Double = 15, onIdle: IdleAction = .standby, maxAge: Double? = nil, autoResume: Bool = true)
+    {
         self.idleTimeout = idleTimeout
         self.onIdle = onIdle
         self.maxAge = maxAge
@@ -72,7 +73,8 @@ public struct SandboxSpec: Sendable, Hashable, Codable {
     public var network: NetworkMode
 
     public init(
-        name: String? = nil, template: String = "base", labels: [String: String] = [:], environment: [String: String] = [:],
+        name: String? = nil, template: String = "base", labels: [String: String] = [:],
+        environment: [String: String] = [:],
         lifecycle: LifecyclePolicy = .init(), limits: ResourceLimits = .init(), network: NetworkMode = .none
     ) {
         self.name = name
@@ -132,7 +134,8 @@ extension SandboxSpec {
 
     private static func check(_ value: Double, in range: ClosedRange<Double>, _ what: String) throws(SandboxError) {
         guard value.isFinite, range.contains(value) else {
-            throw SandboxError(.invalidRequest, "\(what) must be between \(plain(range.lowerBound)) and \(plain(range.upperBound)).")
+            throw SandboxError(
+                .invalidRequest, "\(what) must be between \(plain(range.lowerBound)) and \(plain(range.upperBound)).")
         }
     }
 
@@ -158,7 +161,8 @@ extension SandboxSpec {
         }
         for (key, value) in environment
         where key.isEmpty || key.contains("=") || key.utf8.contains(0) || value.utf8.contains(0) {
-            throw SandboxError(.invalidRequest, "A key in env is empty or contains '=' or NUL, or a value contains NUL.")
+            throw SandboxError(
+                .invalidRequest, "A key in env is empty or contains '=' or NUL, or a value contains NUL.")
         }
     }
 }

@@ -39,12 +39,15 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable, CustomStringCo
             bytes[10] == 0x54 || bytes[10] == 0x74, bytes[13] == 0x3A, bytes[16] == 0x3A,
             let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), let hour = number(11..<13),
             let minute = number(14..<16), let second = number(17..<19),
-            (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 61, year >= 1970, year < 2200
+            (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 61, year >= 1970,
+            year < 2200
         else { return nil }
         var nanoseconds: Int64 = 0
         if bytes.count > 20 {
             let digits = bytes.count - 21
-            guard bytes[19] == 0x2E, (1...9).contains(digits), let fraction = number(20..<(20 + digits)) else { return nil }
+            guard bytes[19] == 0x2E, (1...9).contains(digits), let fraction = number(20..<(20 + digits)) else {
+                return nil
+            }
             nanoseconds = (digits..<9).reduce(fraction) { value, _ in value * 10 }
         }
         let days = Timestamp.days(fromCivil: year, month, day)
@@ -54,7 +57,8 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable, CustomStringCo
     public init(from decoder: any Decoder) throws {
         let text = try decoder.singleValueContainer().decode(String.self)
         guard let value = Timestamp(text) else {
-            throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "not an RFC 3339 time"))
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "not an RFC 3339 time"))
         }
         self = value
     }

@@ -45,9 +45,12 @@ struct IdleState: Sendable {
 
     mutating func begin(_ activity: Activity) {
         activities[activity, default: 0] += 1
-        // The CPU of a request is no sign of work that goes on behind it.
+        // The CPU of a request is no sign of work that goes on behind it, and it may change what stood in the way.
         sample = nil
         busyShare = nil
+        blockers = []
+        failure = nil
+        failures = 0
     }
 
     mutating func end(_ activity: Activity, now: Moment) {

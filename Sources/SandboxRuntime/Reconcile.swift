@@ -153,7 +153,8 @@ extension SandboxRuntime {
     }
 
     private func carryOut(
-        _ adoption: Adoption, on sandbox: Sandbox, _ transition: Transition, _ status: SandboxRecord.Status, survives: Bool
+        _ adoption: Adoption, on sandbox: Sandbox, _ transition: Transition, _ status: SandboxRecord.Status,
+        survives: Bool
     ) async throws {
         switch adoption {
         case .reattach(let paused): try await takeOver(sandbox, transition, status, paused: paused)
@@ -178,7 +179,8 @@ extension SandboxRuntime {
             if let execution = status.execution, survives { try await destroy(execution, of: sandbox) }
             await fail(
                 sandbox, transition,
-                SandboxError(.storeFailed, "The sandbox's files are gone.", hint: "delete it, or restore its directory"))
+                SandboxError(.storeFailed, "The sandbox's files are gone.", hint: "delete it, or restore its directory")
+            )
         }
     }
 
@@ -190,7 +192,9 @@ extension SandboxRuntime {
 
     /// The template may be gone; a sandbox that runs goes on all the same.
     private func prepareDefaults(_ sandbox: Sandbox) async {
-        guard let template = try? await images.template(sandbox.templateName, version: sandbox.templateVersion) else { return }
+        guard let template = try? await images.template(sandbox.templateName, version: sandbox.templateVersion) else {
+            return
+        }
         let prepared = Prepared(template, sandbox.machine.withLock { $0.spec.value })
         sandbox.template.withLock { $0 = prepared }
     }
@@ -248,7 +252,9 @@ extension SandboxRuntime {
     ) async throws {
         do {
             let manifest = try await storage.validateCheckpoint(of: sandbox.id, generation: status.checkpointGeneration)
-            guard manifest.execution == status.execution else { throw UnusableCheckpoint(reason: "it is of another time") }
+            guard manifest.execution == status.execution else {
+                throw UnusableCheckpoint(reason: "it is of another time")
+            }
             if let execution = status.execution { try await destroy(execution, of: sandbox) }
             await prepareDefaults(sandbox)
             try await record(
@@ -263,7 +269,8 @@ extension SandboxRuntime {
         } catch let unusable as UnusableCheckpoint {
             let end = ExecutionEnd(code: nil, detail: "it ended in the middle of a standby: \(unusable.reason)")
             if !sandbox.durable, status.boot != configuration.bootID {
-                try await carryOut(.delete("the host restarted while it ran"), on: sandbox, transition, status, survives: false)
+                try await carryOut(
+                    .delete("the host restarted while it ran"), on: sandbox, transition, status, survives: false)
             } else {
                 try await lose(sandbox, transition, status.execution, .execution(end))
             }

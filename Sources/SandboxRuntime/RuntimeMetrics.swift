@@ -10,7 +10,8 @@ struct RuntimeMetrics: Sendable {
         case .success: result = "ok"
         case .failure(let error): result = error.code.rawValue
         }
-        Counter(label: "nightjar_transitions_total", dimensions: [("kind", kind.rawValue), ("outcome", result)]).increment()
+        Counter(label: "nightjar_transitions_total", dimensions: [("kind", kind.rawValue), ("outcome", result)])
+            .increment()
         Timer(label: "nightjar_transition_duration_seconds", dimensions: [("kind", kind.rawValue)])
             .recordNanoseconds(Int64(seconds * 1e9))
     }
@@ -18,7 +19,8 @@ struct RuntimeMetrics: Sendable {
     func postponed() { Counter(label: "nightjar_standby_postponed_total").increment() }
 
     func lost(outOfMemory: Bool) {
-        Counter(label: "nightjar_memory_lost_total", dimensions: [("out_of_memory", outOfMemory ? "true" : "false")]).increment()
+        Counter(label: "nightjar_memory_lost_total", dimensions: [("out_of_memory", outOfMemory ? "true" : "false")])
+            .increment()
     }
 
     func population(_ counts: [SandboxState: Int]) {

@@ -28,7 +28,8 @@ extension SandboxMachine {
         case .creating(let transition), .unpausing(_, let transition), .recovering(_, let transition),
             .resuming(let transition):
             return .join(transition)
-        case .adopting(let transition), .pausing(_, let transition), .stopping(let transition): return .after(transition)
+        case .adopting(let transition), .pausing(_, let transition), .stopping(let transition):
+            return .after(transition)
         case .suspending(let incarnation, let transition, var suspension):
             if suspension.automatic, !suspension.committed {
                 suspension.calledOff = true
@@ -67,7 +68,8 @@ extension SandboxMachine {
     private mutating func standby() -> Decision {
         switch phase {
         case .standby: return .already
-        case .suspending(_, let transition, let suspension): return suspension.calledOff ? .after(transition) : .join(transition)
+        case .suspending(_, let transition, let suspension):
+            return suspension.calledOff ? .after(transition) : .join(transition)
         case .running(let incarnation): return suspending(incarnation, fromPaused: false, automatic: false)
         case .paused(let incarnation): return suspending(incarnation, fromPaused: true, automatic: false)
         case .stopped, .failed: return .refuse(wrongState("standby", "it has no memory to keep"))
@@ -189,7 +191,9 @@ extension SandboxMachine {
 
     /// The record could not be written: there is a way back after all.
     mutating func uncommit(_ transition: Transition) {
-        guard case .suspending(let incarnation, let current, var suspension) = phase, current === transition else { return }
+        guard case .suspending(let incarnation, let current, var suspension) = phase, current === transition else {
+            return
+        }
         suspension.committed = false
         phase = .suspending(incarnation, current, suspension)
     }

@@ -38,7 +38,8 @@ extension SandboxRuntime {
         case .success: logger.info("Transition done", metadata: context)
         case .failure(let error):
             context["error"] = "\(error)"
-            logger.log(level: error.code == .checkpointBlocked ? .info : .warning, "Transition failed", metadata: context)
+            logger.log(
+                level: error.code == .checkpointBlocked ? .info : .warning, "Transition failed", metadata: context)
         }
         transition.finish(outcome)
     }
@@ -52,7 +53,8 @@ extension SandboxRuntime {
         case .standby(let incarnation, let suspension): try await standby(sandbox, transition, incarnation, suspension)
         case .wake: try await wake(sandbox, transition)
         case .start: try await restart(sandbox, transition)
-        case .stop(let incarnation, let wasPaused): try await stop(sandbox, transition, incarnation, wasPaused: wasPaused)
+        case .stop(let incarnation, let wasPaused):
+            try await stop(sandbox, transition, incarnation, wasPaused: wasPaused)
         case .lose(let incarnation, let loss): try await lose(sandbox, transition, incarnation.id, loss)
         case .delete(let incarnation, let overtaken):
             try await delete(sandbox, transition, incarnation, overtaken: overtaken)

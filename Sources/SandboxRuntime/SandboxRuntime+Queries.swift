@@ -89,7 +89,9 @@ extension SandboxRuntime {
     public func followEvents(after: Int64?, sandbox: String?) -> AsyncStream<EventResource> {
         var id: SandboxID?
         if let sandbox {
-            guard let found = SandboxID(sandbox) ?? (try? registry.find(sandbox).id) else { return AsyncStream { $0.finish() } }
+            guard let found = SandboxID(sandbox) ?? (try? registry.find(sandbox).id) else {
+                return AsyncStream { $0.finish() }
+            }
             id = found
         }
         let follower = EventFollower(store: store, feed: feed, after: after, sandbox: id)

@@ -18,7 +18,8 @@ extension SandboxRuntime {
     /// between leaves a record `suspending`, and a paused guest that is resumed, or, if the host went down as well, an
     /// image that was finished or not.
     func standby(
-        _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation, _ suspension: SandboxMachine.Suspension
+        _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation,
+        _ suspension: SandboxMachine.Suspension
     ) async throws {
         let bytes: Int64
         do {
@@ -35,6 +36,8 @@ extension SandboxRuntime {
             await turnBack(sandbox, transition, incarnation, suspension)
             throw error
         }
+        // Whoever still waits for something inside is told that it is unavailable, not that it died.
+        await incarnation.session.close()
         do {
             try await destroy(incarnation.id, of: sandbox)
         } catch {
@@ -52,7 +55,8 @@ extension SandboxRuntime {
 
     /// What can be known before anything is done. A checkpoint that fails may kill the sandbox.
     private func checkStandby(
-        _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation, _ suspension: SandboxMachine.Suspension
+        _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation,
+        _ suspension: SandboxMachine.Suspension
     ) async throws {
         if let capabilities = await capabilities(of: sandbox.tier), !capabilities.checkpoint.available {
             throw SandboxError(
@@ -91,7 +95,8 @@ extension SandboxRuntime {
         let layer = sandbox.machine.withLock { $0.initLayer }
         let manifest = CheckpointManifest(
             sandbox: sandbox.id, execution: incarnation.id, generation: generation, tier: sandbox.tier,
-            driverVersion: await capabilities(of: sandbox.tier)?.version ?? "", templateVersion: sandbox.templateVersion,
+            driverVersion: await capabilities(of: sandbox.tier)?.version ?? "",
+            templateVersion: sandbox.templateVersion,
             initLayer: layer, createdAt: clock.now)
         return try await storage.commitCheckpoint(manifest).bytes
     }
@@ -116,7 +121,8 @@ extension SandboxRuntime {
     /// After a standby that failed or was called off: running, or paused, as before; if the guest did not survive the
     /// attempt, stopped, with its files.
     private func turnBack(
-        _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation, _ suspension: SandboxMachine.Suspension
+        _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation,
+        _ suspension: SandboxMachine.Suspension
     ) async {
         guard isCurrent(transition, sandbox) else { return }
         let generation = sandbox.machine.withLock { $0.status.checkpointGeneration }
@@ -151,7 +157,8 @@ extension SandboxRuntime {
             try await incarnation.execution.pause()
         } catch {
             guard isCurrent(transition, sandbox) else { throw error }
-            await recordIfPossible(sandbox, transition, .running)
+            await recordIfPossible(
+                sandbox, transition, .running, events: [event("sandbox.running", sandbox, ["from": "paused"])])
             settle(sandbox, transition, to: .running(incarnation))
             throw error
         }
@@ -166,7 +173,7 @@ extension SandboxRuntime {
             try await incarnation.execution.resume()
         } catch {
             guard isCurrent(transition, sandbox) else { throw error }
-            await recordIfPossible(sandbox, transition, .paused)
+            await recordIfPossible(sandbox, transition, .paused, events: [event("sandbox.paused", sandbox)])
             settle(sandbox, transition, to: .paused(incarnation))
             throw error
         }

@@ -37,7 +37,9 @@ extension SandboxRuntime {
             try await recordResuming(sandbox, transition, from: .standby)
             let manifest: CheckpointManifest
             do {
-                guard let checkpoint = origin.checkpoint else { throw UnusableCheckpoint(reason: "it was never recorded") }
+                guard let checkpoint = origin.checkpoint else {
+                    throw UnusableCheckpoint(reason: "it was never recorded")
+                }
                 manifest = try await storage.validateCheckpoint(of: sandbox.id, generation: checkpoint.generation)
             } catch let unusable as UnusableCheckpoint {
                 return try await wakeWithoutMemory(sandbox, transition, unusable)
@@ -104,7 +106,8 @@ extension SandboxRuntime {
     ) async throws {
         logger.error("The memory of a sandbox is unusable", metadata: log(sandbox, unusable))
         let problem = ProblemResource(
-            code: .memoryLost, message: "The memory on disk was unusable (\(unusable.reason)); it started from its files.",
+            code: .memoryLost,
+            message: "The memory on disk was unusable (\(unusable.reason)); it started from its files.",
             at: clock.now)
         try await record(
             sandbox, transition, .resuming,

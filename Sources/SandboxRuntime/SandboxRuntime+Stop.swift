@@ -41,7 +41,8 @@ extension SandboxRuntime {
 
     /// From here on nothing can be refused: the processes end, the memory goes, the files stay.
     func finishStop(
-        _ sandbox: Sandbox, _ transition: Transition, _ execution: ExecutionID?, problem: ProblemResource?, type: String,
+        _ sandbox: Sandbox, _ transition: Transition, _ execution: ExecutionID?, problem: ProblemResource?,
+        type: String,
         _ detail: [String: String]
     ) async throws {
         let status = sandbox.machine.withLock { $0.status }
@@ -114,6 +115,7 @@ extension SandboxRuntime {
     ) async throws {
         do {
             try await record(sandbox, transition, .stopping) { $0.deleting = true }
+            await incarnation?.session.close()
             let recorded = sandbox.machine.withLock { $0.status.execution }
             let executions = Set([incarnation?.id, overtaken?.execution, recorded].compactMap { $0 })
             for execution in executions { try await destroy(execution, of: sandbox) }

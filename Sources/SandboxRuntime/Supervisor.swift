@@ -110,10 +110,26 @@ extension SandboxRuntime {
     /// The host sees no use of the sandbox any more: asks inside, and carries out the idle action.
     private func decideIdle(_ sandbox: Sandbox) async throws {
         guard case .running(let incarnation) = sandbox.machine.withLock({ $0.phase }) else { return }
-        await sample(sandbox)
+        let wanted = sandbox.machine.withLock { $0.spec.value.lifecycle.onIdle }
+        do {
+            await sample(sandbox)
+            guard let action = try await idleAction(sandbox, incarnation) else { return }
+            switch action {
+            case .none: break
+            case .standby: try await once(.idleStandby, sandbox)
+            case .stop: try await once(.idleStop, sandbox)
+            case .delete: try await command(.delete, on: sandbox)
+            }
+        } catch {
+            try await put(off: wanted, sandbox, .from(error))
+        }
+    }
+
+    /// - Returns: What to do, or `nil` if something inside keeps it awake.
+    private func idleAction(_ sandbox: Sandbox, _ incarnation: Incarnation) async throws -> IdleAction? {
         let processes = try await deadline(configuration.guestDeadline) { try await incarnation.session.processes() }
         let (now, wall) = (clock.moment, clock.now)
-        let action: IdleAction? = sandbox.machine.withLock { machine in
+        return sandbox.machine.withLock { machine in
             machine.idle.note(processes: processes, now: now, wall: wall)
             let lifecycle = machine.spec.value.lifecycle
             guard machine.idle.foreground.isEmpty else {
@@ -121,17 +137,6 @@ extension SandboxRuntime {
                 return nil
             }
             return machine.idle.isDue(lifecycle, now: now) ? lifecycle.onIdle : nil
-        }
-        guard let action else { return }
-        do {
-            switch action {
-            case .none: break
-            case .standby: _ = try await once(.idleStandby, sandbox)
-            case .stop: _ = try await once(.idleStop, sandbox)
-            case .delete: try await command(.delete, on: sandbox)
-            }
-        } catch {
-            try await put(off: action, sandbox, .from(error))
         }
     }
 

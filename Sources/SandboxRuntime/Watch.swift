@@ -13,7 +13,9 @@ extension SandboxRuntime {
     /// Watches for the unexpected end of an incarnation, and serves its host services meanwhile.
     func watch(_ sandbox: Sandbox, _ incarnation: Incarnation) {
         _ = watchers.submit {
-            guard let loss = await self.firstLoss(sandbox, incarnation), !Task.isCancelled, !self.isStopping else { return }
+            guard let loss = await self.firstLoss(sandbox, incarnation), !Task.isCancelled, !self.isStopping else {
+                return
+            }
             if let work = sandbox.machine.withLock({ $0.lost(incarnation.id, loss) }) { self.begin(work, on: sandbox) }
         }
     }

@@ -126,7 +126,8 @@ extension DataDirectory {
             else { throw UnusableCheckpoint(reason: "its manifest cannot be read") }
             guard head.format <= CheckpointManifest.format else {
                 throw SandboxError(
-                    .unsupported, "The memory was written by a newer version of Nightjar.", hint: "wake it with that version")
+                    .unsupported, "The memory was written by a newer version of Nightjar.",
+                    hint: "wake it with that version")
             }
             guard let manifest = try? JSONDecoder().decode(CheckpointManifest.self, from: Data(bytes)) else {
                 throw UnusableCheckpoint(reason: "its manifest cannot be read")

@@ -20,7 +20,9 @@ extension DataDirectory {
             let name = ContentHash.name(bytes)
             let place = "\(parent)/\(name)"
             if Files.exists(place) {
-                if let present = try? Files.read(place + "/.nightjar/init", limit: 512 << 20), present == bytes { return name }
+                if let present = try? Files.read(place + "/.nightjar/init", limit: 512 << 20), present == bytes {
+                    return name
+                }
                 // Torn by a crash of the host: nothing can have been started from it.
                 try moveToTrash(place)
             }

@@ -11,7 +11,9 @@ func sampledHash(of path: String, size: Int64) throws -> String {
     var buffer = [UInt8](repeating: 0, count: 4 << 20)
     for piece in samples(of: size) {
         let filled = try fill(&buffer, from: file, piece.offset, piece.length, path)
-        value = buffer.withUnsafeBytes { ContentHash.hash(UnsafeRawBufferPointer(rebasing: $0[0..<filled]), seed: value) }
+        value = buffer.withUnsafeBytes {
+            ContentHash.hash(UnsafeRawBufferPointer(rebasing: $0[0..<filled]), seed: value)
+        }
     }
     return ContentHash.hexadecimal(value)
 }

@@ -22,7 +22,8 @@ public protocol SandboxStore: Sendable {
     /// - Returns: `false` if there is no such sandbox, or it is being deleted.
     @discardableResult
     func setStatus(
-        _ status: SandboxRecord.Status, initLayer: String?, of id: SandboxID, events: [EventDraft], durability: Durability
+        _ status: SandboxRecord.Status, initLayer: String?, of id: SandboxID, events: [EventDraft],
+        durability: Durability
     ) async throws -> Bool
 
     /// Replaces the specification (labels, lifecycle).
@@ -43,7 +44,9 @@ public protocol SandboxStore: Sendable {
     func page(_ filter: SandboxFilter, cursor: String?, limit: Int) async throws -> RecordPage
 
     /// The sandbox that was created with this key, if the key is not older than `oldest`.
-    func sandbox(idempotencyKey key: String, since oldest: Timestamp) async throws -> (id: SandboxID, fingerprint: String)?
+    func sandbox(
+        idempotencyKey key: String, since oldest: Timestamp
+    ) async throws -> (id: SandboxID, fingerprint: String)?
 
     /// Appends events that belong to no transition.
     func append(_ events: [EventDraft]) async throws

@@ -23,7 +23,9 @@ enum EventRow {
             arguments: [retention])
     }
 
-    static func fetch(after sequence: Int64, sandbox: SandboxID?, limit: Int, from db: Database) throws -> [EventResource] {
+    static func fetch(
+        after sequence: Int64, sandbox: SandboxID?, limit: Int, from db: Database
+    ) throws -> [EventResource] {
         var arguments: StatementArguments = [sequence]
         var condition = "sequence > ?"
         if let sandbox {

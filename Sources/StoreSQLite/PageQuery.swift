@@ -23,7 +23,9 @@ struct PageCursor: Equatable {
         guard (1...128).contains(text.utf8.count) else { return nil }
         var padded = text.replacingOccurrences(of: "-", with: "+").replacingOccurrences(of: "_", with: "/")
         padded += String(repeating: "=", count: (4 - padded.utf8.count % 4) % 4)
-        guard let data = Data(base64Encoded: padded), let plain = String(data: data, encoding: .utf8) else { return nil }
+        guard let data = Data(base64Encoded: padded), let plain = String(data: data, encoding: .utf8) else {
+            return nil
+        }
         let parts = plain.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == "1", let nanoseconds = Int64(parts[1]), let id = SandboxID(String(parts[2]))
         else { return nil }

@@ -47,7 +47,8 @@ public final class SQLiteStore: SandboxStore {
     private static func createFile(at path: String) throws {
         if FileManager.default.fileExists(atPath: path) { return }
         guard FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600]) else {
-            throw SandboxError(.storeFailed, "The database cannot be created.", hint: "check the data directory's permissions")
+            throw SandboxError(
+                .storeFailed, "The database cannot be created.", hint: "check the data directory's permissions")
         }
     }
 
@@ -84,7 +85,8 @@ public final class SQLiteStore: SandboxStore {
     }
 
     public func setStatus(
-        _ status: SandboxRecord.Status, initLayer: String?, of id: SandboxID, events: [EventDraft], durability: Durability
+        _ status: SandboxRecord.Status, initLayer: String?, of id: SandboxID, events: [EventDraft],
+        durability: Durability
     ) async throws -> Bool {
         let retention = retention
         return try await write(durability) { db in
@@ -119,7 +121,8 @@ public final class SQLiteStore: SandboxStore {
         if let cursor {
             guard let decoded = PageCursor(cursor) else {
                 throw SandboxError(
-                    .invalidCursor, "The cursor is not valid.", hint: "use the next_cursor of the page before, unchanged")
+                    .invalidCursor, "The cursor is not valid.",
+                    hint: "use the next_cursor of the page before, unchanged")
             }
             after = decoded
         }
@@ -203,14 +206,17 @@ func storeError(_ error: any Error) -> SandboxError {
     let text = error.message ?? ""
     if error.resultCode == .SQLITE_CONSTRAINT {
         if text.contains("sandboxes.name") {
-            return SandboxError(.nameTaken, "A sandbox with this name exists.", hint: "choose another name or delete it first")
+            return SandboxError(
+                .nameTaken, "A sandbox with this name exists.", hint: "choose another name or delete it first")
         }
         if text.contains("idempotency.key") {
-            return SandboxError(.idempotencyConflict, "The idempotency key is in use.", hint: "use a new key per request")
+            return SandboxError(
+                .idempotencyConflict, "The idempotency key is in use.", hint: "use a new key per request")
         }
     }
     if error.resultCode == .SQLITE_FULL {
-        return SandboxError(.noSpace, "The store's device is full.", hint: "free some space and try again", cause: error)
+        return SandboxError(
+            .noSpace, "The store's device is full.", hint: "free some space and try again", cause: error)
     }
     return SandboxError(.storeFailed, "The store failed.", cause: error)
 }

@@ -76,7 +76,8 @@ enum SandboxRow {
 
     private static func status(_ row: Row, _ state: SandboxState) throws -> SandboxRecord.Status {
         var status = SandboxRecord.Status(
-            state: state, changedAt: time(row["changed_at"]), lastActiveAt: time(row["last_active_at"]), boot: row["boot"],
+            state: state, changedAt: time(row["changed_at"]), lastActiveAt: time(row["last_active_at"]),
+            boot: row["boot"],
             checkpointGeneration: row["checkpoint_generation"], wakes: row["wakes"], deleting: row["deleting"])
         if let execution: String = row["execution"] {
             guard let id = ExecutionID(execution) else { throw corrupt("execution") }
@@ -110,6 +111,7 @@ enum SandboxRow {
     }
 
     static func corrupt(_ column: String) -> SandboxError {
-        SandboxError(.storeFailed, "The database holds a \(column) that cannot be read.", hint: "restore it from a backup")
+        SandboxError(
+            .storeFailed, "The database holds a \(column) that cannot be read.", hint: "restore it from a backup")
     }
 }

@@ -40,7 +40,9 @@ import Testing
         _ = try SandboxSpec(name: name).validated()
     }
 
-    @Test(arguments: ["", "-a", "a-", "A", "a b", "a/b", "..", "ü", "sb_abc", "a\u{0}", String(repeating: "x", count: 64)])
+    @Test(arguments: [
+        "", "-a", "a-", "A", "a b", "a/b", "..", "ü", "sb_abc", "a\u{0}", String(repeating: "x", count: 64),
+    ])
     func `bad names`(name: String) {
         #expect(code { _ = try SandboxSpec(name: name).validated() } == .invalidName)
     }
@@ -68,14 +70,17 @@ import Testing
 
     @Test(arguments: [
         (0, "1970-01-01T00:00:00.000000Z"), (1_795_262_400_000_000_000, "2026-11-21T12:00:00.000000Z"),
-        (951_782_400_123_456_000, "2000-02-29T00:00:00.123456Z"), (4_107_542_399_999_999_000, "2100-02-28T23:59:59.999999Z"),
+        (951_782_400_123_456_000, "2000-02-29T00:00:00.123456Z"),
+        (4_107_542_399_999_999_000, "2100-02-28T23:59:59.999999Z"),
     ])
     func `times in RFC 3339`(nanoseconds: Int64, text: String) {
         #expect(Timestamp(unixNanoseconds: nanoseconds).description == text)
         #expect(Timestamp(text) == Timestamp(unixNanoseconds: nanoseconds))
     }
 
-    @Test(arguments: ["", "2026", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01 00:00:00Z", "2026-01-01T00:00:00.Z"])
+    @Test(arguments: [
+        "", "2026", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01 00:00:00Z", "2026-01-01T00:00:00.Z",
+    ])
     func `no times`(text: String) {
         #expect(Timestamp(text) == nil)
     }
@@ -86,7 +91,9 @@ import Testing
             #expect(SandboxID(id.rawValue) == id)
             #expect(ExecutionID(id.rawValue) == nil)
         }
-        for text in ["", "sb_", "sb_abc", "sb_ABCDEFGHIJKLMNOPQRST", "sb_" + String(repeating: "1", count: 20), "../etc/passwd"] {
+        for text in [
+            "", "sb_", "sb_abc", "sb_ABCDEFGHIJKLMNOPQRST", "sb_" + String(repeating: "1", count: 20), "../etc/passwd",
+        ] {
             #expect(SandboxID(text) == nil)
         }
     }
@@ -107,7 +114,9 @@ import Testing
         #expect(throws: (any Error).self) { try decode(#"{"max_age": "x"}"#) }
     }
 
-    @Test(arguments: [("", false), ("a", true), ("a b", false), ("ü", false), (String(repeating: "k", count: 256), false)])
+    @Test(arguments: [
+        ("", false), ("a", true), ("a b", false), ("ü", false), (String(repeating: "k", count: 256), false),
+    ])
     func `idempotency keys`(key: String, isValid: Bool) {
         #expect(Idempotency.isValid(key: key) == isValid)
     }

@@ -12,7 +12,9 @@ struct FailureTests {
         let node = try Node()
         try await node.serve { runtime async throws in
             node.world.fail(.start)
-            #expect(await code { _ = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil) } == .driverFailed)
+            #expect(
+                await code { _ = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil) } == .driverFailed
+            )
             #expect(await code { _ = try await runtime.get("one") } == .sandboxNotFound)
             #expect(try FileManager.default.contentsOfDirectory(atPath: node.path + "/sandboxes") == [])
             #expect(try await runtime.list(SandboxFilter(), cursor: nil, limit: 10).items.isEmpty)
@@ -188,7 +190,8 @@ struct FailureTests {
                 try await eventually("it is being created") { gate.waiting == 1 }
                 #expect(
                     await code {
-                        _ = try await runtime.create(SandboxSpec(), idempotency: Idempotency(key: "k", fingerprint: "g"))
+                        _ = try await runtime.create(
+                            SandboxSpec(), idempotency: Idempotency(key: "k", fingerprint: "g"))
                     } == .idempotencyConflict)
                 node.world.open(.start)
                 return try await group.reduce(into: Set()) { $0.insert($1) }
@@ -224,11 +227,13 @@ struct FailureTests {
         let node = try Node()
         try await node.serve { runtime async throws in
             _ = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil)
-            #expect(await code { _ = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil) } == .nameTaken)
+            #expect(
+                await code { _ = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil) } == .nameTaken)
             #expect(
                 await code { _ = try await runtime.create(SandboxSpec(template: "none"), idempotency: nil) }
                     == .templateNotFound)
-            #expect(await code { _ = try await runtime.create(SandboxSpec(name: "No"), idempotency: nil) } == .invalidName)
+            #expect(
+                await code { _ = try await runtime.create(SandboxSpec(name: "No"), idempotency: nil) } == .invalidName)
         }
     }
 }

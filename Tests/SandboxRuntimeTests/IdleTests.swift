@@ -24,9 +24,12 @@ struct IdleTests {
 
     private func process(_ id: UInt32, tag: String, exitedAt: Timestamp? = nil) -> Wire.ProcessInfo {
         Wire.ProcessInfo(
-            id: id, pid: id, arguments: ["python3", "server.py"], directory: "/", user: "root", tag: tag, terminal: false,
+            id: id, pid: id, arguments: ["python3", "server.py"], directory: "/", user: "root", tag: tag,
+            terminal: false,
             startedUnixNanoseconds: 0, outputEnd: 0, outputStart: 0, attached: 0,
-            exit: exitedAt.map { ProcessExit(code: 0, signal: 0, timedOut: false, endedUnixNanoseconds: $0.unixNanoseconds) })
+            exit: exitedAt.map {
+                ProcessExit(code: 0, signal: 0, timedOut: false, endedUnixNanoseconds: $0.unixNanoseconds)
+            })
     }
 
     @Test func `a sandbox that nobody uses falls asleep after its timeout, not before`() async throws {

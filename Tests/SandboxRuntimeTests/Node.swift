@@ -12,7 +12,9 @@ import Testing
 @testable import SandboxRuntime
 
 func writeText(_ text: String, to path: String) throws { try Data(text.utf8).write(to: URL(fileURLWithPath: path)) }
-func readText(_ path: String) throws -> String { String(decoding: try Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self) }
+func readText(_ path: String) throws -> String {
+    String(decoding: try Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self)
+}
 
 /// A clock that goes on when it is told to.
 final class ManualClock: RuntimeClock {
@@ -118,7 +120,8 @@ final class CheckingStore: SandboxStore {
         last.withLock { $0[record.id] = record.status.state }
     }
     func setStatus(
-        _ status: SandboxRecord.Status, initLayer: String?, of id: SandboxID, events: [EventDraft], durability: Durability
+        _ status: SandboxRecord.Status, initLayer: String?, of id: SandboxID, events: [EventDraft],
+        durability: Durability
     ) async throws -> Bool {
         try check()
         let before = last.withLock { $0[id] }

@@ -1,6 +1,6 @@
+import GuestClient
 import SandboxModel
 import SandboxRuntime
-import GuestClient
 import Synchronization
 import Testing
 
@@ -33,10 +33,14 @@ struct PropertyTests {
             try await node.serve(boot: boot) { runtime async throws in
                 var random = Random(state: UInt64(seed * 1000 + round))
                 for _ in 0..<12 {
-                    let failure = Int.random(in: 0..<6, using: &random) == 0 ? Point.allCases.randomElement(using: &random) : nil
+                    let failure =
+                        Int.random(in: 0..<6, using: &random) == 0 ? Point.allCases.randomElement(using: &random) : nil
                     if let failure { node.world.fail(failure, times: Int.random(in: 1...3, using: &random)) }
                     let plan = (0..<Int.random(in: 1...6, using: &random)).map { _ in
-                        (Int.random(in: 0..<9, using: &random), Int.random(in: 0..<2, using: &random) == 0 ? "one" : "two")
+                        (
+                            Int.random(in: 0..<9, using: &random),
+                            Int.random(in: 0..<2, using: &random) == 0 ? "one" : "two"
+                        )
                     }
                     await withTaskGroup(of: Void.self) { group in
                         for (action, name) in plan { group.addTask { await perform(action, name, runtime) } }
@@ -58,7 +62,8 @@ struct PropertyTests {
             case 3: _ = try await runtime.resume(name)
             case 4: _ = try await runtime.stop(name)
             case 5: try await runtime.delete(name)
-            default: try await runtime.withGuest(name, .request("exec")) { try await $0.session.ping(deadline: .seconds(2)) }
+            default:
+                try await runtime.withGuest(name, .request("exec")) { try await $0.session.ping(deadline: .seconds(2)) }
             }
         } catch let error as SandboxError {
             #expect(Self.codes.contains(error.code), "\(action): \(error)")

@@ -47,7 +47,9 @@ struct ReconcileTests {
         }
     }
 
-    @Test func `after a crash of the host durable sandboxes keep their files, ephemeral ones that ran are gone`() async throws {
+    @Test func `after a crash of the host durable sandboxes keep their files, ephemeral ones that ran are gone`()
+        async throws
+    {
         let node = try Node()
         let ephemeral = try await node.serve { runtime async throws in
             let one = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil)
@@ -146,7 +148,8 @@ struct ReconcileTests {
             atPath: node.path + "/sandboxes/\(stranger)/upper", withIntermediateDirectories: true)
         let root = SandboxRoot(lower: [], upper: "/nowhere", work: "/nowhere", volatile: true)
         _ = node.world.begin(
-            StartRequest(sandbox: stranger, execution: ExecutionID(), root: root, hostname: "x", limits: ResourceLimits()),
+            StartRequest(
+                sandbox: stranger, execution: ExecutionID(), root: root, hostname: "x", limits: ResourceLimits()),
             memory: "orphan")
         try await node.serve { _ async throws in
             #expect(node.world.processes.isEmpty)

@@ -115,7 +115,8 @@ struct StorageTests {
             if generation < 3 { _ = try await directory.commitCheckpoint(manifest(id, generation)) }
         }
         try await directory.discardCheckpoints(of: id, through: 1)
-        #expect(Set(try files.contentsOfDirectory(atPath: directory.paths(of: id).root + "/checkpoint")) == ["2", "3.new"])
+        #expect(
+            Set(try files.contentsOfDirectory(atPath: directory.paths(of: id).root + "/checkpoint")) == ["2", "3.new"])
     }
 
     @Test func `a removed sandbox is out of the way at once, and gone after the sweep`() async throws {

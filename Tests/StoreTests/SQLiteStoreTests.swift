@@ -37,7 +37,8 @@ struct SQLiteStoreTests {
             try await store.insert(record, idempotency: nil, events: [], durability: .process)
             record.status = SandboxRecord.Status(
                 state: .standby, changedAt: Timestamp(unixNanoseconds: 5), lastActiveAt: Timestamp(unixNanoseconds: 6),
-                execution: ExecutionID(), boot: "b", checkpoint: .init(generation: 3, bytes: 7), checkpointGeneration: 4,
+                execution: ExecutionID(), boot: "b", checkpoint: .init(generation: 3, bytes: 7),
+                checkpointGeneration: 4,
                 wakes: 5, problem: ProblemResource(code: .memoryLost, message: "m", at: Timestamp(unixNanoseconds: 8)))
             record.initLayer = "bb"
             #expect(
@@ -94,7 +95,9 @@ struct SQLiteStoreTests {
             try await store.insert(record, idempotency: nil, events: [], durability: .process)
             record.status.deleting = true
             record.status.state = .stopping
-            #expect(try await store.setStatus(record.status, initLayer: nil, of: record.id, events: [], durability: .process))
+            #expect(
+                try await store.setStatus(
+                    record.status, initLayer: nil, of: record.id, events: [], durability: .process))
             var late = record.status
             late.deleting = false
             late.state = .running
@@ -221,7 +224,8 @@ struct SQLiteStoreTests {
         #expect {
             try SQLiteStore(path: path)
         } throws: { error in
-            (error as? SandboxError)?.code == .storeFailed && (error as? SandboxError)?.message.contains("newer") == true
+            (error as? SandboxError)?.code == .storeFailed
+                && (error as? SandboxError)?.message.contains("newer") == true
         }
     }
 

@@ -63,7 +63,9 @@ public struct EventResource: Sendable, Hashable, Codable {
     /// `sandbox.stopped`, `sandbox.failed`, `sandbox.deleted`, `sandbox.standby_postponed`, `sandbox.memory_lost` …
     public var type: String
     public var detail: [String: String]
-    public init(sequence: Int64, at: Timestamp, sandbox: SandboxID, name: String?, type: String, detail: [String: String]) {
+    public init(
+        sequence: Int64, at: Timestamp, sandbox: SandboxID, name: String?, type: String, detail: [String: String]
+    ) {
         self.sequence = sequence
         self.at = at
         self.sandbox = sandbox

@@ -51,7 +51,9 @@ public struct ExitResource: Sendable, Hashable, Codable {
     public var endedAt: Timestamp
     public var cpuSeconds: Double
     public var maxMemoryBytes: UInt64
-    public init(code: Int32, signal: Int?, timedOut: Bool, endedAt: Timestamp, cpuSeconds: Double, maxMemoryBytes: UInt64) {
+    public init(
+        code: Int32, signal: Int?, timedOut: Bool, endedAt: Timestamp, cpuSeconds: Double, maxMemoryBytes: UInt64
+    ) {
         self.code = code
         self.signal = signal
         self.timedOut = timedOut
@@ -78,7 +80,8 @@ public struct ProcessTableEntryResource: Sendable, Hashable, Codable {
     public var cpuSeconds: Double
     public var command: String
     public init(
-        pid: UInt32, parent: UInt32, uid: UInt32, state: String, memoryBytes: UInt64, cpuSeconds: Double, command: String
+        pid: UInt32, parent: UInt32, uid: UInt32, state: String, memoryBytes: UInt64, cpuSeconds: Double,
+        command: String
     ) {
         self.pid = pid
         self.parent = parent
@@ -174,7 +177,8 @@ public struct ExecResource: Sendable, Hashable, Codable {
     /// From the request's arrival at a running sandbox to the exit.
     public var durationMs: Double
     public init(
-        id: UInt32, exitCode: Int32, signal: Int?, timedOut: Bool, stdout: String, stderr: String, stdoutBase64: String?,
+        id: UInt32, exitCode: Int32, signal: Int?, timedOut: Bool, stdout: String, stderr: String,
+        stdoutBase64: String?,
         stderrBase64: String?, stdoutTruncated: Bool, stderrTruncated: Bool, durationMs: Double
     ) {
         self.id = id
