@@ -97,9 +97,13 @@ struct FlowTests {
         let (guest, session) = try await FakeGuest.session()
         let (large, largeID) = try await start(session, guest, id: 1)
         await guest.send(credit: 64 << 20, on: largeID)
-        let writing = Task { try await large.write([UInt8](repeating: 1, count: 64 << 20)) }
-        _ = try await guest.next()
+        // The host has the credit once it answers. From then on nothing leaves its socket.
+        await guest.send(Frame(.ping, stream: 0))
+        #expect(try await guest.next().kind == .pong)
         try await guest.reads(false)
+        let writing = Task { try await large.write([UInt8](repeating: 1, count: 64 << 20)) }
+        // Gives the transfer the lead that makes the test a strong one; it holds without.
+        try await Task.sleep(for: .milliseconds(50))
         async let stat = session.stat(Array("/a".utf8), follow: false)
         try await until { session.openStreams == 2 }
         try await guest.reads(true)

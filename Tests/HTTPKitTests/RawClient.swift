@@ -57,11 +57,18 @@ final class RawClient: @unchecked Sendable {
     var text: String { String(decoding: bytes, as: UTF8.self) }
     var isClosed: Bool { received.withLock { $0.closed } }
     func forget() { received.withLock { $0.bytes = [] } }
+    /// Drops the head of an answer; what the server sent right behind it stays.
+    func forgetHead() {
+        received.withLock { received in
+            guard let end = received.bytes.firstRange(of: Array("\r\n\r\n".utf8)) else { return }
+            received.bytes.removeSubrange(..<end.upperBound)
+        }
+    }
 
-    /// Waits until the condition holds, at most five seconds.
+    /// Waits until the condition holds, at most twenty seconds.
     @discardableResult
     func wait(_ condition: (RawClient) -> Bool) async throws -> String {
-        let end = ContinuousClock.now + .seconds(5)
+        let end = ContinuousClock.now + .seconds(20)
         while !condition(self) {
             guard ContinuousClock.now < end else { throw Timeout(got: text) }
             try await Task.sleep(for: .milliseconds(2))

@@ -13,7 +13,7 @@ private let key = "Authorization: Bearer nj_secret\r\n"
         #expect(head.hasPrefix("HTTP/1.1 101"))
         #expect(head.lowercased().contains("s3pplmbitxaq9kygzzhzrbk+xoo="))
         #expect(head.contains("X-Request-ID: req_"))
-        client.forget()
+        client.forgetHead()
         return client
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import SandboxModel
+import Synchronization
 import Testing
 
 @testable import LinuxSystem
@@ -86,13 +87,24 @@ final class Scratch: Sendable {
 
     @Test func `blocking work runs beside each other and returns its errors`() async throws {
         let pool = BlockingPool(threads: 3)
-        let start = ContinuousClock.now
+        let inside = Mutex((now: 0, most: 0))
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for _ in 0..<6 { group.addTask { _ = try await pool.run { usleep(50_000) } } }
+            for _ in 0..<6 {
+                group.addTask {
+                    try await pool.run {
+                        inside.withLock {
+                            $0.now += 1
+                            $0.most = max($0.most, $0.now)
+                        }
+                        // Leaves only when three were here at once, or after ten seconds.
+                        for _ in 0..<10_000 where inside.withLock({ $0.most }) < 3 { usleep(1000) }
+                        inside.withLock { $0.now -= 1 }
+                    }
+                }
+            }
             try await group.waitForAll()
         }
-        let elapsed = start.duration(to: .now)
-        #expect(elapsed >= .milliseconds(100) && elapsed < .milliseconds(290))
+        #expect(inside.withLock { $0.most } == 3)
         await #expect(throws: SystemError.self) { try await pool.run { throw SystemError(EIO, "test") } }
     }
 }
