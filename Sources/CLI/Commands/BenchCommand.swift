@@ -25,7 +25,9 @@ struct BenchCommand: AsyncParsableCommand, FormattedCommand {
     @Option(help: "Only this part (exec, tti, pause, wake or delete); may be repeated.", transform: choice)
     var only: [Part] = []
     @Option(help: "The template of the sandboxes.") var template = "base"
-    @Option(help: "The server's data directory; the baseline runs on the same disk and root file system.")
+    @Option(
+        name: .customLong("data-dir"),
+        help: "The server's data directory; the baseline runs on the same disk and root file system.")
     var dataDirectory = "/var/lib/nightjar"
     @Option(help: "The runsc to compare with.") var runsc = "runsc"
     @Flag(help: "Exit with 1 if a bar is missed.") var check = false
@@ -50,7 +52,7 @@ struct BenchCommand: AsyncParsableCommand, FormattedCommand {
         guard FileManager.default.fileExists(atPath: rootfs.path) else {
             throw SandboxError(
                 .templateNotFound, "There is no root file system at \(rootfs.path).",
-                hint: "build it, or use --data-directory")
+                hint: "build it, or use --data-dir")
         }
         let directory = "\(dataDirectory)/bench-\(randomToken(8))"
         let baseline = try RunscBaseline(runsc: runsc, rootfs: rootfs.path, directory: directory)

@@ -8,7 +8,7 @@ struct DoctorCommand: AsyncParsableCommand, FormattedCommand {
         abstract: "Check what this machine needs, and say how to mend it.",
         discussion: "Exits with 1 if something that is needed is missing.\n\n  sudo nightjar doctor")
 
-    @Option(help: "The server's data directory.") var dataDirectory = "/var/lib/nightjar"
+    @Option(name: .customLong("data-dir"), help: "The server's data directory.") var dataDirectory = "/var/lib/nightjar"
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
 
