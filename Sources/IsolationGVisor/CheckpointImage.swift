@@ -36,7 +36,12 @@ enum CheckpointImage {
     /// Opens the files of a whole image.
     static func open(in directory: String) throws(SystemError) -> (files: [FileDescriptor], bytes: UInt64) {
         var files: [FileDescriptor] = []
-        for name in names { files.append(try FileDescriptor.open("\(directory)/\(name)", O_RDONLY | O_NOFOLLOW)) }
+        for name in names {
+            let file = try FileDescriptor.open("\(directory)/\(name)", O_RDONLY | O_NOFOLLOW)
+            // After a reboot nothing is in memory yet: let the disk begin while the sandbox is being put together.
+            posix_fadvise(file.raw, 0, 0, POSIX_FADV_WILLNEED)
+            files.append(file)
+        }
         return (files, try DiskSpace.used(directory))
     }
 

@@ -70,7 +70,5 @@ final class ExecutionTable: Sendable {
         }
     }
 
-    var slotIdentifiers: Set<String> { entries.withLock { Set($0.values.compactMap { $0.slot?.id }) } }
-
     private static var destroyed: SandboxError { SandboxError(.cancelled, "The sandbox was destroyed while it started.") }
 }

@@ -29,6 +29,8 @@ public struct GVisorConfiguration: Sendable {
     public var cgroupParent: String
     /// Bytes of memory that a sandbox may use on the host on top of its guest's limit: gVisor's own kernel and gofer.
     public var memoryOverhead: Int
+    /// How long a prepared slot waits for a server to come back before it ends itself; 1 s to 1 h.
+    public var slotPatience = Duration.seconds(60)
     public var logger: Logger
 
     public init(

@@ -7,12 +7,11 @@ public import SandboxModel
 extension GVisorDriver {
     public func survivors() async throws -> [ExecutionID] {
         var found: [ExecutionID] = []
-        let own = executions.slotIdentifiers.union(pool.slotIdentifiers)
-        for (slot, execution) in try await recordedSlots() where !own.contains(slot.id) {
+        for (slot, execution) in try await recordedSlots() where !slot.id.hasPrefix(owner) {
             if let execution {
                 found.append(execution)
-            } else if access(slot.directory + "/pids", F_OK) == 0 {
-                // Prepared by a former server and given to nobody. Without that file it is still being made.
+            } else {
+                // Made by a former server, wholly or in part, and given to nobody.
                 await slot.removeQuietly(configuration.logger)
             }
         }

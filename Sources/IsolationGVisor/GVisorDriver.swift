@@ -19,6 +19,8 @@ public final class GVisorDriver: IsolationDriver {
     let pool: SlotPool
     private let setting: Mutex<Setting>
     let probe = CapabilityProbe()
+    /// Begins the identifiers of this server's slots.
+    let owner = randomToken(6)
 
     struct Setting: Sendable {
         var usesSocket: Bool?
@@ -118,7 +120,9 @@ public final class GVisorDriver: IsolationDriver {
     }
 
     func createSlot() async throws -> GVisorSlot {
-        try await GVisorSlot.create(configuration: configuration, layout: layout, usesSocket: try await usesSocket())
+        let usesSocket = try await usesSocket()
+        return try await GVisorSlot.create(
+            owner: owner, configuration: configuration, layout: layout, usesSocket: usesSocket)
     }
 
     private func boot(

@@ -48,7 +48,6 @@ final class SlotPool: Sendable {
     }
 
     var count: Int { state.withLock { $0.slots.count } }
-    var slotIdentifiers: Set<String> { state.withLock { Set($0.slots.map(\.id)) } }
 
     /// Fills the pool whenever it may, until the task is cancelled; removes what is in it then.
     func run(_ logger: Logger, _ make: () async throws -> GVisorSlot) async {

@@ -1,4 +1,5 @@
-/// The shim's command line: `nightjar-shim --slot DIR --mount-point DIR [--cgroup DIR]… -- RUNSC ARGUMENT…`.
+/// The shim's command line:
+/// `nightjar-shim --slot DIR --mount-point DIR [--cgroup DIR]… [--patience SECONDS] -- RUNSC ARGUMENT…`.
 struct ShimArguments {
     /// The slot's folder, absolute.
     var slot = ""
@@ -6,6 +7,8 @@ struct ShimArguments {
     var mountPoint = ""
     /// Absolute directories, one per hierarchy; removed at the end.
     var cgroups: [String] = []
+    /// How long a slot that no sandbox was put on waits for a server to come back, in seconds.
+    var patience = 60
     /// The command that creates the sandbox.
     var command: [String] = []
 
@@ -16,7 +19,12 @@ struct ShimArguments {
                 command = Array(rest)
                 break
             }
-            guard let value = rest.popFirst(), value.utf8.first == 0x2F else { return nil }
+            guard let value = rest.popFirst() else { return nil }
+            if option == "--patience", let seconds = Int(value), (1...3600).contains(seconds) {
+                patience = seconds
+                continue
+            }
+            guard value.utf8.first == 0x2F else { return nil }
             switch option {
             case "--slot": slot = value
             case "--mount-point": mountPoint = value

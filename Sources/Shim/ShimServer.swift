@@ -8,8 +8,6 @@ struct ShimServer {
         var watches = false
     }
 
-    /// How long a slot that no sandbox was put on waits for a server to come back.
-    private static let patience: Int = 60_000
     private static let maximumClients = 16
 
     private var slot: Slot
@@ -60,9 +58,9 @@ struct ShimServer {
         while true {
             updateDesertion()
             orphanEnd = slot.isOrphaned ? orphanEnd ?? now() + 1000 : nil
-            wait([signals, slot.errors, listener] + clients.keys, until: orphanEnd ?? deserted.map { $0 + Self.patience })
+            wait([signals, slot.errors, listener] + clients.keys, until: orphanEnd ?? deserted.map { $0 + slot.arguments.patience * 1000 })
             if let orphanEnd, now() >= orphanEnd { slot.endOrphan() }
-            if let deserted, now() >= deserted + Self.patience {
+            if let deserted, now() >= deserted + slot.arguments.patience * 1000 {
                 _ = dismantle()
                 return 0
             }

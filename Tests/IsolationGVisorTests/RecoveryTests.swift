@@ -55,11 +55,30 @@ struct RecoveryTests {
 
     @Test func `prepared slots of a former server are removed`() async throws {
         try await Fixture.with { fixture in
+            let half = fixture.configuration.slotsDirectory + "/abcdefabcdefgh"
+            try FileManager.default.createDirectory(atPath: half + "/bundle", withIntermediateDirectories: true)
             let slot = try await fixture.driver.createSlot()
+            #expect(try await fixture.driver.survivors() == [])
+            #expect(!FileManager.default.fileExists(atPath: half))
             #expect(try DirectoryListing.names(fixture.configuration.slotsDirectory).contains(slot.id))
             let later = GVisorDriver(configuration: fixture.configuration)
             #expect(try await later.survivors() == [])
             fixture.expectNothingLeft()
+        }
+    }
+
+    @Test func `a slot that nobody took ends when its server is gone`() async throws {
+        try await Fixture.with { fixture in
+            var configuration = fixture.configuration
+            configuration.slotPatience = .seconds(2)
+            let slot = try await GVisorDriver(configuration: configuration).createSlot()
+            try await Task.sleep(for: .seconds(3))
+            #expect(await slot.isAlive())
+            slot.dropLease()
+            try await eventually("the slot ends") {
+                !FileManager.default.fileExists(atPath: slot.directory)
+            }
+            try await slot.remove()
         }
     }
 
