@@ -1,4 +1,3 @@
-internal import GuestClient
 internal import SandboxModel
 internal import Wire
 

@@ -51,6 +51,8 @@ extension SandboxRuntime {
             if case .adopting = sandbox.machine.withLock({ $0.phase }) { true } else { false }
         }
         let (alive, present) = (survivors, directories)
+        // As recorded: what is taken over, or ended with its sandbox, is nobody's orphan.
+        let owned = Set(found.compactMap { $0.machine.withLock { $0.status.execution } })
         await withTaskGroup(of: Void.self) { group in
             var waiting = found.makeIterator()
             for _ in 0..<configuration.parallelism {
@@ -62,17 +64,16 @@ extension SandboxRuntime {
                 group.addTask { await self.adopt(sandbox, alive[sandbox.tier] ?? [], present) }
             }
         }
-        await removeOrphans(survivors, directories, known: found)
+        await removeOrphans(survivors.mapValues { $0.subtracting(owned) }, directories)
         shared.withLock { $0.ready = true }
         logger.info("Ready", metadata: ["sandboxes": "\(found.count)"])
     }
 
     private func removeOrphans(
-        _ survivors: [String: Set<ExecutionID>], _ directories: Set<SandboxID>, known: [Sandbox]
+        _ survivors: [String: Set<ExecutionID>], _ directories: Set<SandboxID>
     ) async {
-        let owned = Set(known.compactMap { $0.machine.withLock { $0.status.execution } })
         for (tier, executions) in survivors {
-            for execution in executions.subtracting(owned) where !isInUse(execution) {
+            for execution in executions {
                 logger.warning("An execution without a sandbox is ended", metadata: ["execution": "\(execution)"])
                 do {
                     try await drivers[tier]?.destroy(execution)
@@ -87,12 +88,6 @@ extension SandboxRuntime {
         }
         await removeOldLayers()
         sweepLater()
-    }
-
-    private func isInUse(_ execution: ExecutionID) -> Bool {
-        registry.all.contains { sandbox in
-            sandbox.machine.withLock { $0.incarnation?.id == execution || $0.transition?.execution == execution }
-        }
     }
 
     private func removeOldLayers() async {

@@ -1,5 +1,3 @@
-internal import GuestClient
-internal import Isolation
 internal import SandboxImages
 internal import SandboxModel
 internal import Store

@@ -1,6 +1,5 @@
 internal import GuestClient
 internal import Isolation
-internal import Logging
 internal import SandboxImages
 public import SandboxModel
 internal import SandboxStorage

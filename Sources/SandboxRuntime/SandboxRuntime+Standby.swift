@@ -1,12 +1,10 @@
 internal import GuestClient
 internal import Isolation
 internal import Logging
-internal import SandboxImages
 internal import SandboxModel
 internal import SandboxStorage
 internal import Store
 internal import Synchronization
-internal import Wire
 
 // The way to sleep, and pauses in RAM.
 extension SandboxRuntime {

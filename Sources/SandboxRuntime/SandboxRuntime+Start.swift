@@ -1,4 +1,3 @@
-internal import GuestClient
 internal import Isolation
 internal import Logging
 internal import SandboxImages

@@ -1,10 +1,7 @@
 internal import GuestClient
 internal import Isolation
 internal import Logging
-internal import SandboxImages
 internal import SandboxModel
-internal import SandboxStorage
-internal import Store
 internal import Synchronization
 internal import Wire
 

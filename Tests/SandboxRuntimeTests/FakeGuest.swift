@@ -6,6 +6,9 @@ import Wire
 
 /// The guest's end of a channel: speaks the real protocol on a real socket, and has the answers it is given.
 final class FakeGuest: Sendable {
+    /// A process that never ends.
+    static let endless: UInt32 = 77
+
     struct Answers: Sendable {
         var processes: [Wire.ProcessInfo] = []
         var blockers: [String] = []
@@ -84,6 +87,7 @@ final class FakeGuest: Sendable {
             let current = answers.withLock { $0 }
             let reply: Reply
             switch request {
+            case .processWait(FakeGuest.endless): return
             case .processList: reply = .processes(current.processes)
             case .metrics:
                 reply = .metrics(

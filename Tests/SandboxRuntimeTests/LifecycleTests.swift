@@ -1,3 +1,4 @@
+import GuestClient
 import SandboxModel
 import SandboxRuntime
 import Synchronization
@@ -165,6 +166,23 @@ struct LifecycleTests {
             }
             #expect(await code { _ = try await runtime.get("one") } == .sandboxNotFound)
             #expect(node.world.processes.count == 1)
+        }
+    }
+
+    @Test func `who uses a sandbox that is told to sleep hears that it is unavailable`() async throws {
+        let node = try Node()
+        try await node.serve { runtime async throws in
+            let made = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil)
+            try await runtime.withGuest("one", .request("wait")) { context in
+                async let waiting = code { _ = try await context.session.wait(process: FakeGuest.endless) }
+                try await eventually("it waits") { context.session.openStreams > 0 }
+                _ = try await runtime.standby("one")
+                #expect(await waiting == .unavailable)
+            }
+            // The use that ended with the session keeps nobody awake after the wake.
+            _ = try await runtime.resume("one")
+            #expect(try await runtime.get("one").awakeBecause == [])
+            #expect(node.processes(made) != nil)
         }
     }
 
