@@ -114,11 +114,14 @@ public struct NightjarServer: Sendable {
         }
         let announcer = Announcer(options: options, tcp: tcp, bound: bound, expected: listeners.count, runtime: runtime)
         // A graceful shutdown goes through them from the last to the first.
+        // What the group says at debug level describes its services to the last field.
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .info)
         var group = ServiceGroupConfiguration(
             services: [
                 .init(service: DriverService(driver: driver)), .init(service: runtime),
             ] + listeners.map { .init(service: $0) } + [.init(service: announcer)],
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         group.maximumGracefulShutdownDuration = .seconds(40)
         return ServiceGroup(configuration: group)
     }

@@ -153,8 +153,11 @@ extension EndToEnd {
 
         @Test func `TCP needs the key`() async throws {
             try await TestServer.with { server in
-                let log = try String(contentsOfFile: server.logPath, encoding: .utf8)
-                let address = try #require(log.firstMatch(of: /http:\/\/127\.0\.0\.1:[0-9]+/)).0
+                // The line that names the address may come a little after the first answer.
+                let address = try await eventually("the server tells its address") {
+                    let log = try String(contentsOfFile: server.logPath, encoding: .utf8)
+                    return log.firstMatch(of: /http:\/\/127\.0\.0\.1:[0-9]+/)?.0
+                }
                 let endpoint = try ClientConfiguration.parse(url: String(address))
                 let stranger = NightjarClient(ClientConfiguration(endpoint: endpoint))
                 #expect(await code { _ = try await stranger.allSandboxes() } == .unauthorized)

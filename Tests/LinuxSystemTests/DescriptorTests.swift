@@ -87,24 +87,28 @@ final class Scratch: Sendable {
 
     @Test func `blocking work runs beside each other and returns its errors`() async throws {
         let pool = BlockingPool(threads: 3)
-        let inside = Mutex((now: 0, most: 0))
+        let inside = Inside()
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for _ in 0..<6 {
-                group.addTask {
-                    try await pool.run {
-                        inside.withLock {
-                            $0.now += 1
-                            $0.most = max($0.most, $0.now)
-                        }
-                        // Leaves only when three were here at once, or after ten seconds.
-                        for _ in 0..<10_000 where inside.withLock({ $0.most }) < 3 { usleep(1000) }
-                        inside.withLock { $0.now -= 1 }
-                    }
-                }
-            }
+            for _ in 0..<6 { group.addTask { _ = try await pool.run { inside.visit(until: 3) } } }
             try await group.waitForAll()
         }
-        #expect(inside.withLock { $0.most } == 3)
+        #expect(inside.most == 3)
         await #expect(throws: SystemError.self) { try await pool.run { throw SystemError(EIO, "test") } }
+    }
+}
+
+/// Counts who is somewhere at once.
+private final class Inside: Sendable {
+    private let count = Mutex((now: 0, most: 0))
+    var most: Int { count.withLock { $0.most } }
+
+    /// Leaves only when so many were here at once, or after ten seconds.
+    func visit(until wanted: Int) {
+        count.withLock {
+            $0.now += 1
+            $0.most = max($0.most, $0.now)
+        }
+        for _ in 0..<10_000 where most < wanted { usleep(1000) }
+        count.withLock { $0.now -= 1 }
     }
 }
