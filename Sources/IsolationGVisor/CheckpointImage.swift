@@ -28,7 +28,8 @@ enum CheckpointImage {
     static func create(in directory: String) throws(SystemError) -> [FileDescriptor] {
         var files: [FileDescriptor] = []
         for name in names {
-            files.append(try FileDescriptor.open("\(directory)/\(name)", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600))
+            files.append(
+                try FileDescriptor.open("\(directory)/\(name)", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600))
         }
         return files
     }

@@ -70,5 +70,7 @@ final class ExecutionTable: Sendable {
         }
     }
 
-    private static var destroyed: SandboxError { SandboxError(.cancelled, "The sandbox was destroyed while it started.") }
+    private static var destroyed: SandboxError {
+        SandboxError(.cancelled, "The sandbox was destroyed while it started.")
+    }
 }

@@ -30,11 +30,12 @@ public final class GVisorDriver: IsolationDriver {
         self.configuration = configuration
         let layout = CgroupLayout.current()
         self.layout = layout.obstacle == nil ? layout : nil
-        let known: Bool? = switch configuration.control {
-        case .automatic: nil
-        case .socket: true
-        case .commandLine: false
-        }
+        let known: Bool? =
+            switch configuration.control {
+            case .automatic: nil
+            case .socket: true
+            case .commandLine: false
+            }
         setting = Mutex(Setting(usesSocket: known))
         pool = SlotPool(target: configuration.prewarm)
     }
@@ -79,7 +80,8 @@ public final class GVisorDriver: IsolationDriver {
         _ directory: String, _ files: [FileDescriptor], into slot: GVisorSlot, _ usesSocket: Bool, _ duration: Duration
     ) async throws {
         guard usesSocket else {
-            return try await slot.runsc.run(["restore", "--detach", "--image-path=\(directory)"], until: .now + duration)
+            return try await slot.runsc.run(
+                ["restore", "--detach", "--image-path=\(directory)"], until: .now + duration)
         }
         try await slot.control.call(
             "containerManager.Restore", #"{"HavePagesFile":true,"HaveDeviceFile":false}"#,
@@ -135,7 +137,8 @@ public final class GVisorDriver: IsolationDriver {
             try slot.cgroup?.apply(request.limits, memoryOverhead: overhead, processOverhead: request.limits.pids + 512)
         }
         let root = ShimRoot(
-            lower: request.root.lower, upper: request.root.upper, work: request.root.work, volatile: request.root.volatile)
+            lower: request.root.lower, upper: request.root.upper, work: request.root.work,
+            volatile: request.root.volatile)
         _ = try await slot.shim.request(.attachRoot, root.encoded, until: .now + .seconds(10))
         slot.dropLease()
         let channel = try await slot.shim.channel(until: .now + .seconds(5))

@@ -55,7 +55,8 @@ public final class GVisorExecution: Execution {
                 to: directory, usesSocket: usesSocket, until: .now + CheckpointImage.deadline(bytes: memory))
         } catch {
             await CheckpointImage.remove(from: directory)
-            throw (error as? SystemError)?.sandboxError(.driverFailed, "The checkpoint's files cannot be made.") ?? error
+            throw (error as? SystemError)?.sandboxError(.driverFailed, "The checkpoint's files cannot be made.")
+                ?? error
         }
     }
 

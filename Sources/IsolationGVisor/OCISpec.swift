@@ -55,7 +55,8 @@ struct OCISpec: Encodable {
     /// containers, without raw sockets; with what an init and a developer need on top: host name and mounts
     /// (`SYS_ADMIN`), debuggers (`SYS_PTRACE`), raised limits and priorities.
     static let capabilities = [
-        "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "SETFCAP",
+        "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
+        "SETFCAP",
         "NET_BIND_SERVICE", "SYS_CHROOT", "MKNOD", "AUDIT_WRITE", "SYS_ADMIN", "SYS_PTRACE", "SYS_RESOURCE", "SYS_NICE",
         "IPC_LOCK",
     ].map { "CAP_" + $0 }

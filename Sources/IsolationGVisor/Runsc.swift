@@ -38,7 +38,9 @@ struct Runsc {
         let text = String(decoding: output.output, as: UTF8.self)
         guard output.exit.isSuccess, let line = text.split(separator: "\n").first(where: { $0.contains("version") }),
             let version = line.split(separator: " ").last
-        else { throw SandboxError(.driverFailed, "runsc does not tell its version.", cause: Complaint(output.complaint)) }
+        else {
+            throw SandboxError(.driverFailed, "runsc does not tell its version.", cause: Complaint(output.complaint))
+        }
         return String(version)
     }
 

@@ -20,7 +20,8 @@ struct RunscControl {
     ///   - descriptors: They stay the caller's.
     /// - Throws: ``SandboxError`` with `driver_failed`, `deadline_exceeded` or `cancelled`.
     func call(
-        _ method: String, _ argument: String, descriptors: [FileDescriptor] = [], until deadline: ContinuousClock.Instant
+        _ method: String, _ argument: String, descriptors: [FileDescriptor] = [],
+        until deadline: ContinuousClock.Instant
     ) async throws {
         let answer: Answer
         do {

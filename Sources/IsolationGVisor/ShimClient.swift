@@ -54,7 +54,8 @@ struct ShimClient {
             let words = line.split(separator: " ", maxSplits: 1)
             if words.count == 2 { values[words[0]] = words[1] }
         }
-        guard let sandbox = values["sandbox"].flatMap({ Int32($0) }), let gofer = values["gofer"].flatMap({ Int32($0) }),
+        guard let sandbox = values["sandbox"].flatMap({ Int32($0) }),
+            let gofer = values["gofer"].flatMap({ Int32($0) }),
             let state = values["state"]
         else { throw SandboxError(.driverFailed, "The sandbox's shim does not know its sandbox.") }
         return Information(sandbox: sandbox, gofer: gofer, state: String(state))

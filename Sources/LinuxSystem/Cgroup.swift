@@ -120,7 +120,9 @@ public struct Cgroup: Sendable, Hashable {
     /// Processes in the group now.
     public func processes() throws(SystemError) -> [Int32] {
         guard let directory = directories.first else { return [] }
-        return try TextFile.read(directory + "/cgroup.procs", limit: 1 << 20).split(separator: "\n").compactMap { Int32($0) }
+        return try TextFile.read(directory + "/cgroup.procs", limit: 1 << 20).split(separator: "\n").compactMap {
+            Int32($0)
+        }
     }
 
     private func number(_ path: String) throws(SystemError) -> UInt64 {

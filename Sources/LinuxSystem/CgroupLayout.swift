@@ -53,7 +53,9 @@ public struct CgroupLayout: Sendable, Hashable {
 
     /// What keeps limits of memory, CPU and processes from being enforced; `nil` if they can be.
     public var obstacle: String? {
-        let missing = [Controller.memory, .cpu, .pids].filter { version1[$0] == nil && !version2Controllers.contains($0) }
+        let missing = [Controller.memory, .cpu, .pids].filter {
+            version1[$0] == nil && !version2Controllers.contains($0)
+        }
         if missing.isEmpty { return nil }
         return "the kernel offers no cgroup controller for \(missing.map(\.rawValue).joined(separator: ", "))"
     }

@@ -20,7 +20,8 @@ public enum DiskSpace {
             var status = stat()
             guard lstat(next, &status) == 0 else { continue }
             let isDirectory = status.st_mode & S_IFMT == S_IFDIR
-            let isNew = isDirectory || status.st_nlink < 2
+            let isNew =
+                isDirectory || status.st_nlink < 2
                 || seen.insert([UInt64(status.st_dev), UInt64(status.st_ino)]).inserted
             if isNew { total += UInt64(status.st_blocks) * 512 }
             guard isDirectory else { continue }

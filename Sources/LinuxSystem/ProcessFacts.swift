@@ -26,7 +26,9 @@ public struct ProcessFacts: Sendable, Hashable {
 
     /// The command line, its words separated as given.
     public static func commandLine(pid: Int32) -> [String] {
-        ((try? TextFile.bytes("/proc/\(pid)/cmdline")) ?? []).split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+        ((try? TextFile.bytes("/proc/\(pid)/cmdline")) ?? []).split(separator: 0).map {
+            String(decoding: $0, as: UTF8.self)
+        }
     }
 
     /// Pids of all processes of this machine.

@@ -58,7 +58,9 @@ struct ShimServer {
         while true {
             updateDesertion()
             orphanEnd = slot.isOrphaned ? orphanEnd ?? now() + 1000 : nil
-            wait([signals, slot.errors, listener] + clients.keys, until: orphanEnd ?? deserted.map { $0 + slot.arguments.patience * 1000 })
+            wait(
+                [signals, slot.errors, listener] + clients.keys,
+                until: orphanEnd ?? deserted.map { $0 + slot.arguments.patience * 1000 })
             if let orphanEnd, now() >= orphanEnd { slot.endOrphan() }
             if let deserted, now() >= deserted + slot.arguments.patience * 1000 {
                 _ = dismantle()

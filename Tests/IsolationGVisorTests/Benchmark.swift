@@ -32,7 +32,9 @@ struct Benchmark {
             for (name, values) in rows {
                 let sorted = values.sorted()
                 let cells = [sorted[sorted.count / 2], sorted[sorted.count * 9 / 10], sorted[sorted.count - 1]]
-                print("| \(name) | " + cells.map { String(format: "%.1f", $0) }.joined(separator: " | ") + " | \(sorted.count) |")
+                print(
+                    "| \(name) | " + cells.map { String(format: "%.1f", $0) }.joined(separator: " | ")
+                        + " | \(sorted.count) |")
             }
         }
     }
@@ -67,7 +69,8 @@ struct Benchmark {
         guard let running = execution else { return }
         var start = ProcessStart(arguments: ["/bin/true"])
         start.environment = [:]
-        table.add(name + "exec", try await timed { _ = try await running.guest.run(start, input: nil, outputLimit: 10) })
+        table.add(
+            name + "exec", try await timed { _ = try await running.guest.run(start, input: nil, outputLimit: 10) })
         _ = try await running.shell(Self.touch)
         table.add(name + "pause", try await timed { try await running.pause() })
         table.add(name + "resume", try await timed { try await running.resume() })
@@ -75,7 +78,8 @@ struct Benchmark {
         table.add(name + "checkpoint 64 MiB", try await timed { try await running.checkpoint(to: image) })
         table.add(name + "destroy", try await timed { try await fixture.driver.destroy(request.execution) })
         try await eventually("the pool fills") { fixture.driver.pool.count == prewarm }
-        let again = try fixture.request(limits: ResourceLimits(), upper: String(request.root.upper.dropLast("/upper".count)))
+        let again = try fixture.request(
+            limits: ResourceLimits(), upper: String(request.root.upper.dropLast("/upper".count)))
         let restore = RestoreRequest(start: again, checkpoint: image)
         table.add(name + "restore 64 MiB", try await timed { execution = try await fixture.driver.restore(restore) })
         table.add(name + "destroy", try await timed { try await fixture.driver.destroy(again.execution) })
@@ -88,23 +92,37 @@ struct Benchmark {
             let state = fixture.directory + "/runsc"
             let root = fixture.directory + "/template"
             try FileManager.default.createDirectory(atPath: root + "/proc", withIntermediateDirectories: true)
-            let flags = ["--root=\(state)", "--network=none", "--platform=systrap", "--ignore-cgroups", "--overlay2=root:memory"]
+            let flags = [
+                "--root=\(state)", "--network=none", "--platform=systrap", "--ignore-cgroups", "--overlay2=root:memory",
+            ]
             for round in 0..<10 {
                 let bundle = fixture.directory + "/bundle\(round)"
                 try writeBundle(bundle, root, ["/bin/sh", "-c", "echo ready"])
-                table.add("runsc run", await timed { try? await runsc(flags + ["run", "--bundle=\(bundle)", "a\(round)"]) })
+                table.add(
+                    "runsc run", await timed { try? await runsc(flags + ["run", "--bundle=\(bundle)", "a\(round)"]) })
                 try writeBundle(bundle, root, ["/bin/sh", "-c", Self.touch + "; sleep 1000"])
                 try await runsc(flags + ["run", "--detach", "--bundle=\(bundle)", "b\(round)"])
                 try await Task.sleep(for: .seconds(1))
-                table.add("runsc checkpoint 64 MiB", await timed {
-                    try? await runsc(flags + ["checkpoint", "--compression=none", "--image-path=\(bundle)/image", "b\(round)"])
-                })
+                table.add(
+                    "runsc checkpoint 64 MiB",
+                    await timed {
+                        try? await runsc(
+                            flags + ["checkpoint", "--compression=none", "--image-path=\(bundle)/image", "b\(round)"])
+                    })
                 try await runsc(flags + ["delete", "--force", "b\(round)"])
-                table.add("runsc restore 64 MiB", await timed {
-                    try? await runsc(flags + ["restore", "--detach", "--bundle=\(bundle)", "--image-path=\(bundle)/image", "c\(round)"])
-                })
+                table.add(
+                    "runsc restore 64 MiB",
+                    await timed {
+                        try? await runsc(
+                            flags + [
+                                "restore", "--detach", "--bundle=\(bundle)", "--image-path=\(bundle)/image",
+                                "c\(round)",
+                            ])
+                    })
                 table.add("runsc exec", await timed { try? await runsc(flags + ["exec", "c\(round)", "/bin/true"]) })
-                table.add("runsc delete --force", await timed { try? await runsc(flags + ["delete", "--force", "c\(round)"]) })
+                table.add(
+                    "runsc delete --force",
+                    await timed { try? await runsc(flags + ["delete", "--force", "c\(round)"]) })
                 try TreeRemoval.remove(bundle)
             }
         }
@@ -121,7 +139,8 @@ struct Benchmark {
     private func runsc(_ arguments: [String]) async throws {
         // A detached sandbox inherits the outputs, so they are not collected.
         let null = try FileDescriptor.open("/dev/null", O_RDWR)
-        let child = try ChildProcess.spawn(ChildCommand(Host.runsc, arguments), descriptors: [null.raw, null.raw, null.raw])
+        let child = try ChildProcess.spawn(
+            ChildCommand(Host.runsc, arguments), descriptors: [null.raw, null.raw, null.raw])
         _ = try await child.wait(until: .now + .seconds(30))
     }
 
@@ -131,12 +150,18 @@ struct Benchmark {
         let work = [
             ("python3 -c pass", "python3 -c pass"),
             ("python3 imports", "python3 -c 'import json,ssl,http.client,asyncio,unittest,decimal'"),
-            ("2000 small files", "mkdir -p /w && i=0; while [ $i -lt 2000 ]; do echo $i > /w/$i; i=$((i+1)); done; sync"),
+            (
+                "2000 small files",
+                "mkdir -p /w && i=0; while [ $i -lt 2000 ]; do echo $i > /w/$i; i=$((i+1)); done; sync"
+            ),
             ("ls -lR /usr", "ls -lR /usr > /dev/null"),
             ("tar /usr/lib/python3", "tar cf /t.tar /usr/lib/python3"),
             ("untar", "mkdir /u && tar xf /t.tar -C /u"),
             ("rm -rf", "rm -rf /u /w"),
-            ("git init+commit", "mkdir /g && cd /g && cp -r /usr/lib/python3/dist-packages . ; git init -q . 2>/dev/null && git add -A && git -c user.name=a -c user.email=b commit -qm x"),
+            (
+                "git init+commit",
+                "mkdir /g && cd /g && cp -r /usr/lib/python3/dist-packages . ; git init -q . 2>/dev/null && git add -A && git -c user.name=a -c user.email=b commit -qm x"
+            ),
             ("write 256M", "dd if=/dev/zero of=/big bs=1M count=256 2>/dev/null"),
             ("read 256M", "cat /big > /dev/null"),
         ]
@@ -146,7 +171,8 @@ struct Benchmark {
                 let request = try fixture.request(lower: [fixture.directory + "/init", root], limits: ResourceLimits())
                 let execution = try await fixture.driver.start(request)
                 for (name, command) in work {
-                    table.add("directfs=\(direct) \(name)", try await timed { _ = try await execution.tryShell(command) })
+                    table.add(
+                        "directfs=\(direct) \(name)", try await timed { _ = try await execution.tryShell(command) })
                 }
                 try await fixture.driver.destroy(request.execution)
             }

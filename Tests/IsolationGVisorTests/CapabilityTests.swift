@@ -21,12 +21,15 @@ struct CapabilityTests {
     }
 
     @Test func `a missing runsc is told and not found out at the first start`() async throws {
-        var configuration = try Fixture().configuration
-        configuration.runscPath = "/nowhere/runsc"
-        let driver = GVisorDriver(configuration: configuration)
-        let found = await driver.capabilities()
-        #expect(!found.run.available && !found.checkpoint.available)
-        #expect(found.run.reason?.contains("/nowhere/runsc") == true)
-        await #expect(throws: SandboxError.self) { try await driver.start(try Fixture().request()) }
+        try await Fixture.with { fixture in
+            var configuration = fixture.configuration
+            configuration.runscPath = "/nowhere/runsc"
+            let driver = GVisorDriver(configuration: configuration)
+            let found = await driver.capabilities()
+            #expect(!found.run.available && !found.checkpoint.available)
+            #expect(found.run.reason?.contains("/nowhere/runsc") == true)
+            let request = try fixture.request()
+            await #expect(throws: SandboxError.self) { try await driver.start(request) }
+        }
     }
 }

@@ -93,7 +93,9 @@ struct CheckpointTests {
             for _ in 0..<3 {
                 try await execution.pause()
                 try await execution.pause()
-                await #expect(throws: SandboxError.self) { try await execution.guest.ping(deadline: .milliseconds(100)) }
+                await #expect(throws: SandboxError.self) {
+                    try await execution.guest.ping(deadline: .milliseconds(100))
+                }
                 try await execution.resume()
                 try await execution.resume()
                 try await execution.guest.ping(deadline: .seconds(5))

@@ -17,13 +17,16 @@ enum Host {
         let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().path
         let candidates = [environment["NIGHTJAR_TEST_BIN"], package + "/.build-guest/release", package + "/out"]
-        return candidates.compactMap { $0 }.first { FileManager.default.isExecutableFile(atPath: $0 + "/nightjar-shim") }
+        return candidates.compactMap { $0 }.first {
+            FileManager.default.isExecutableFile(atPath: $0 + "/nightjar-shim")
+        }
             ?? package + "/out"
     }()
     static let runsc = "/usr/bin/runsc"
     static let busybox = "/bin/busybox"
 
-    static let isReady: Bool = getuid() == 0
+    static let isReady: Bool =
+        getuid() == 0
         && [runsc, busybox, binaries + "/nightjar-shim", binaries + "/nightjar-init"]
             .allSatisfy { FileManager.default.isExecutableFile(atPath: $0) }
     static let reason: Comment = "needs root, runsc, busybox-static and the built guest programs"
@@ -57,7 +60,9 @@ final class Fixture: Sendable {
         }
         try files.copyItem(atPath: Host.binaries + "/nightjar-init", toPath: directory + "/init/.nightjar/init")
         try files.copyItem(atPath: Host.busybox, toPath: directory + "/template/bin/busybox")
-        for name in ["sh", "ls", "cat", "echo", "rm", "sleep", "true", "id", "ps", "dd", "md5sum", "wget", "mkdir", "ip", "mv"] {
+        for name in [
+            "sh", "ls", "cat", "echo", "rm", "sleep", "true", "id", "ps", "dd", "md5sum", "wget", "mkdir", "ip", "mv",
+        ] {
             try files.createSymbolicLink(atPath: "\(directory)/template/bin/\(name)", withDestinationPath: "busybox")
         }
         try Data("root:x:0:0:root:/:/bin/sh\n".utf8).write(to: URL(fileURLWithPath: directory + "/template/etc/passwd"))
@@ -67,7 +72,9 @@ final class Fixture: Sendable {
     var template: [String] { [directory + "/init", directory + "/template"] }
 
     /// A request for a sandbox with a fresh writable layer.
-    func request(lower: [String]? = nil, limits: ResourceLimits = .init(memoryMiB: 512), upper: String? = nil) throws
+    func request(
+        lower: [String]? = nil, limits: ResourceLimits = .init(memoryMiB: 512), upper: String? = nil
+    ) throws
         -> StartRequest
     {
         let execution = ExecutionID()
@@ -107,13 +114,17 @@ final class Fixture: Sendable {
         await driver.prewarm(0)
         let late = GVisorDriver(configuration: configuration)
         for id in (try? await late.survivors()) ?? [] { try? await late.destroy(id) }
-        for directory in Cgroup(configuration.cgroupParent, layout: .current()).directories { rmdir(directory) }
+        for group in [configuration.cgroupParent, "nightjar-test"] {
+            for directory in Cgroup(group, layout: .current()).directories { rmdir(directory) }
+        }
         try? TreeRemoval.remove(directory)
     }
 
     /// Nothing of any sandbox of this fixture is left: slots, processes, groups, mounts.
     func expectNothingLeft(sourceLocation: SourceLocation = #_sourceLocation) {
-        let slots = ((try? DirectoryListing.names(configuration.slotsDirectory)) ?? []).filter { $0 != "root" && $0 != "probe" }
+        let slots = ((try? DirectoryListing.names(configuration.slotsDirectory)) ?? []).filter {
+            $0 != "root" && $0 != "probe"
+        }
         #expect(slots == [], sourceLocation: sourceLocation)
         let processes = ProcessFacts.allProcesses().filter { pid in
             ProcessFacts.commandLine(pid: pid).contains { $0.contains(configuration.slotsDirectory) }
@@ -137,7 +148,9 @@ extension Execution {
     /// Runs a shell command inside and returns its standard output; fails the test if it did not exit with 0.
     func shell(_ command: String, sourceLocation: SourceLocation = #_sourceLocation) async throws -> String {
         let result = try await tryShell(command)
-        #expect(result.exit.code == 0, "\(command): \(String(decoding: result.stderr, as: UTF8.self))", sourceLocation: sourceLocation)
+        #expect(
+            result.exit.code == 0, "\(command): \(String(decoding: result.stderr, as: UTF8.self))",
+            sourceLocation: sourceLocation)
         return String(decoding: result.stdout, as: UTF8.self)
     }
 

@@ -17,7 +17,8 @@ struct IsolationTests {
             try Data("top secret".utf8).write(to: URL(fileURLWithPath: secret))
             let request = try fixture.request()
             let execution = try await fixture.driver.start(request)
-            #expect(try await execution.tryShell("cat \(secret) /proc/1/root\(secret) /../../..\(secret)").exit.code != 0)
+            #expect(
+                try await execution.tryShell("cat \(secret) /proc/1/root\(secret) /../../..\(secret)").exit.code != 0)
             #expect(try await execution.shell("ls /").contains("bin"))
             #expect(!(try await execution.shell("ls /")).contains("lost+found"))
             let processes = try await execution.shell("ps")
@@ -36,8 +37,12 @@ struct IsolationTests {
             _ = try await execution.shell("rm -rf /usr; echo mine > /etc/passwd; mkdir /new; mv /.nightjar /gone")
             #expect(try await execution.tryShell("ls /usr").exit.code != 0)
             try await fixture.driver.destroy(request.execution)
-            #expect(try String(contentsOfFile: fixture.directory + "/template/usr/bin/marker", encoding: .utf8) == "shared\n")
-            #expect(try String(contentsOfFile: fixture.directory + "/template/etc/passwd", encoding: .utf8).hasPrefix("root:"))
+            #expect(
+                try String(contentsOfFile: fixture.directory + "/template/usr/bin/marker", encoding: .utf8)
+                    == "shared\n")
+            #expect(
+                try String(contentsOfFile: fixture.directory + "/template/etc/passwd", encoding: .utf8).hasPrefix(
+                    "root:"))
             #expect(!FileManager.default.fileExists(atPath: fixture.directory + "/template/new"))
             #expect(FileManager.default.isExecutableFile(atPath: fixture.directory + "/init/.nightjar/init"))
             #expect(try String(contentsOfFile: request.root.upper + "/etc/passwd", encoding: .utf8) == "mine\n")
@@ -72,7 +77,8 @@ struct IsolationTests {
             try #require(fixture.driver.layout != nil, "needs cgroups")
             let request = try fixture.request(limits: ResourceLimits(memoryMiB: 128, cpus: 1, pids: 100))
             let execution = try await fixture.driver.start(request)
-            _ = try? await execution.tryShell("dd if=/dev/zero of=/dev/shm/a bs=1M count=250; dd if=/dev/zero of=/tmp/b bs=1M count=500")
+            _ = try? await execution.tryShell(
+                "dd if=/dev/zero of=/dev/shm/a bs=1M count=250; dd if=/dev/zero of=/tmp/b bs=1M count=500")
             let end = await execution.ended()
             #expect(end.outOfMemory)
             try await fixture.driver.destroy(request.execution)

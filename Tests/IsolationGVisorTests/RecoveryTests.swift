@@ -28,7 +28,9 @@ struct RecoveryTests {
             let stream = try await execution.guest.attach(ProcessAttach(id: process, offset: 0))
             try await stream.write(Array("second\n".utf8))
             var text = ""
-            while case .output(let bytes, _, _) = try await stream.next() { text += String(decoding: bytes, as: UTF8.self) }
+            while case .output(let bytes, _, _) = try await stream.next() {
+                text += String(decoding: bytes, as: UTF8.self)
+            }
             #expect(text == "first\nsecond\n")
             try await later.destroy(request.execution)
             #expect(try await later.survivors() == [])

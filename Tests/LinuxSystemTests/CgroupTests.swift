@@ -25,13 +25,18 @@ import Testing
         try await group.remove(until: .now + .seconds(1))
     }
 
-    @Test(.enabled(if: isReady, reason)) func `a child is in its group from the start, and all of it is killed`() async throws {
+    @Test(.enabled(if: isReady, reason)) func `a child is in its group from the start, and all of it is killed`()
+        async throws
+    {
         try await withGroup { group in
             let null = try FileDescriptor.open("/dev/null", O_RDWR)
             let child = try ChildProcess.spawn(
-                ChildCommand("/bin/sh", ["-c", "setsid sleep 100 & sleep 100"], cgroup: group), descriptors: [null.raw, null.raw, null.raw])
+                ChildCommand("/bin/sh", ["-c", "setsid sleep 100 & sleep 100"], cgroup: group),
+                descriptors: [null.raw, null.raw, null.raw])
             let deadline = ContinuousClock.now + .seconds(5)
-            while try group.processes().count < 3, ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(5)) }
+            while try group.processes().count < 3, ContinuousClock.now < deadline {
+                try await Task.sleep(for: .milliseconds(5))
+            }
             #expect(try group.processes().contains(child.pid))
             try await group.killAll(until: .now + .seconds(5))
             #expect(try await child.wait(until: .now + .seconds(5)) == .signal(SIGKILL))
@@ -42,11 +47,15 @@ import Testing
         try await withGroup { group in
             try group.apply(ResourceLimits(memoryMiB: 64, cpus: 0.5, pids: 16))
             let hog = try await ChildProcess.run(
-                ChildCommand("/usr/bin/python3", ["-c", "x = b'z' * (200 << 20)"], cgroup: group), until: .now + .seconds(20))
+                ChildCommand("/usr/bin/python3", ["-c", "x = b'z' * (200 << 20)"], cgroup: group),
+                until: .now + .seconds(20))
             #expect(hog.exit == .signal(SIGKILL))
             #expect(try group.outOfMemoryKills() > 0)
             let bomb = try await ChildProcess.run(
-                ChildCommand("/bin/sh", ["-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 1 & done; wait"], cgroup: group),
+                ChildCommand(
+                    "/bin/sh",
+                    ["-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 1 & done; wait"],
+                    cgroup: group),
                 until: .now + .seconds(20))
             #expect(String(decoding: bomb.errors, as: UTF8.self).contains("fork"))
             #expect(try group.cpuNanoseconds() > 1_000_000)
@@ -61,13 +70,16 @@ import Testing
             33 24 0:29 / /sys/fs/cgroup/unified rw,nosuid - cgroup2 cgroup2 rw,nsdelegate
             """
         let mixed = CgroupLayout.parse(hybrid) { _ in [.pids] }
-        #expect(mixed.version1 == [
-            .memory: "/sys/fs/cgroup/memory", .cpu: "/sys/fs/cgroup/cpu,cpuacct", .cpuacct: "/sys/fs/cgroup/cpu,cpuacct",
-        ])
+        #expect(
+            mixed.version1 == [
+                .memory: "/sys/fs/cgroup/memory", .cpu: "/sys/fs/cgroup/cpu,cpuacct",
+                .cpuacct: "/sys/fs/cgroup/cpu,cpuacct",
+            ])
         #expect(mixed.version2 == "/sys/fs/cgroup/unified" && mixed.obstacle == nil)
-        #expect(Cgroup("n/x", layout: mixed).directories == [
-            "/sys/fs/cgroup/cpu,cpuacct/n/x", "/sys/fs/cgroup/memory/n/x", "/sys/fs/cgroup/unified/n/x",
-        ])
+        #expect(
+            Cgroup("n/x", layout: mixed).directories == [
+                "/sys/fs/cgroup/cpu,cpuacct/n/x", "/sys/fs/cgroup/memory/n/x", "/sys/fs/cgroup/unified/n/x",
+            ])
         let unified = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw"
         #expect(CgroupLayout.parse(unified) { _ in [.memory, .cpu, .pids] }.obstacle == nil)
         #expect(CgroupLayout.parse(unified) { _ in [.cpu] }.obstacle?.contains("memory, pids") == true)
@@ -83,7 +95,8 @@ import Testing
         for name in ["memory.max", "memory.swap.max", "memory.oom.group", "cpu.max", "pids.max"] {
             try Data().write(to: URL(fileURLWithPath: path + name))
         }
-        try group.apply(ResourceLimits(memoryMiB: 256, cpus: 1.5, pids: 100), memoryOverhead: 1 << 20, processOverhead: 10)
+        try group.apply(
+            ResourceLimits(memoryMiB: 256, cpus: 1.5, pids: 100), memoryOverhead: 1 << 20, processOverhead: 10)
         #expect(try TextFile.read(path + "memory.max") == "\(257 << 20)")
         #expect(try TextFile.read(path + "memory.swap.max") == "0")
         #expect(try TextFile.read(path + "cpu.max") == "150000 100000")

@@ -7,7 +7,8 @@ import Testing
 @Suite struct ChildProcessTests {
     private func spawn(_ script: String) throws -> ChildProcess {
         let null = try FileDescriptor.open("/dev/null", O_RDWR)
-        return try ChildProcess.spawn(ChildCommand("/bin/sh", ["-c", script]), descriptors: [null.raw, null.raw, null.raw])
+        return try ChildProcess.spawn(
+            ChildCommand("/bin/sh", ["-c", script]), descriptors: [null.raw, null.raw, null.raw])
     }
 
     @Test func `a command's output and exit come back`() async throws {
@@ -20,7 +21,8 @@ import Testing
 
     @Test func `output without end is bounded and its end kept`() async throws {
         let result = try await ChildProcess.run(
-            ChildCommand("/bin/sh", ["-c", "i=0; while [ $i -lt 3000 ]; do echo 0123456789; i=$((i+1)); done; echo last"]),
+            ChildCommand(
+                "/bin/sh", ["-c", "i=0; while [ $i -lt 3000 ]; do echo 0123456789; i=$((i+1)); done; echo last"]),
             until: .now + .seconds(10), limit: 1000)
         #expect(result.output.count == 1000 && result.output.suffix(5) == Array("last\n".utf8))
     }
@@ -30,7 +32,9 @@ import Testing
         let open = try FileDescriptor.open("/dev/null", O_RDONLY)
         _ = fcntl(open.raw, F_SETFD, 0)
         let result = try await ChildProcess.run(
-            ChildCommand("/bin/sh", ["-c", "env; ls /proc/self/fd"], environment: ["PATH": "/bin:/usr/bin", "A": "b"], directory: "/"),
+            ChildCommand(
+                "/bin/sh", ["-c", "env; ls /proc/self/fd"], environment: ["PATH": "/bin:/usr/bin", "A": "b"],
+                directory: "/"),
             until: .now + .seconds(10))
         let text = String(decoding: result.output, as: UTF8.self)
         #expect(text.contains("A=b") && !text.contains("NJ_SECRET"))

@@ -56,7 +56,9 @@ final class Scratch: Sendable {
         let (left, right) = try FileDescriptor.socketPair()
         let socket = try UnixSocket(left)
         let start = ContinuousClock.now
-        let late = await #expect(throws: SandboxError.self) { try await socket.receive(until: .now + .milliseconds(80)) }
+        let late = await #expect(throws: SandboxError.self) {
+            try await socket.receive(until: .now + .milliseconds(80))
+        }
         #expect(late?.code == .deadlineExceeded && start.duration(to: .now) >= .milliseconds(80))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {

@@ -14,7 +14,8 @@ import Testing
             for i in range(3000):
                 open("f", "w").close(); os.mkdir("d" * 100); os.chdir("d" * 100)
             """
-        let made = try await ChildProcess.run(ChildCommand("/usr/bin/python3", ["-c", script, root]), until: .now + .seconds(60))
+        let made = try await ChildProcess.run(
+            ChildCommand("/usr/bin/python3", ["-c", script, root]), until: .now + .seconds(60))
         try #require(made.exit.isSuccess, "\(made.complaint)")
         try TreeRemoval.remove(root)
         #expect(!FileManager.default.fileExists(atPath: root))
@@ -59,7 +60,8 @@ import Testing
         for name in ["d/i", "a"] { try Data().write(to: URL(fileURLWithPath: root + "/" + name)) }
         let set = try await ChildProcess.run(
             ChildCommand("/usr/bin/chattr", ["+i", root + "/d/i", root + "/d"]), until: .now + .seconds(10))
-        _ = try await ChildProcess.run(ChildCommand("/usr/bin/chattr", ["+a", root + "/a"]), until: .now + .seconds(10))
+        _ = try await ChildProcess.run(
+            ChildCommand("/usr/bin/chattr", ["+a", root + "/a"]), until: .now + .seconds(10))
         try #require(set.exit.isSuccess || set.complaint.contains("not supported"), "\(set.complaint)")
         try TreeRemoval.remove(root)
         #expect(!FileManager.default.fileExists(atPath: root))
