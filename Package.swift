@@ -20,7 +20,8 @@ func tool(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> 
 
 func tests(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
     .testTarget(
-        name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: swiftSettings)
+        name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources,
+        swiftSettings: swiftSettings)
 }
 
 extension Target.Dependency {
@@ -89,25 +90,33 @@ let package = Package(
         module(
             "SandboxRuntime",
             [
-                "SandboxModel", "Isolation", "GuestClient", "SandboxStorage", "SandboxImages", "Store", "Wire", .logging,
+                "SandboxModel", "Isolation", "GuestClient", "SandboxStorage", "SandboxImages", "Store", "Wire",
+                .logging,
                 .metrics, .lifecycle,
             ]),
         // Adapters
         module(
             "HTTPKit",
             [
-                "SandboxModel", .hummingbird, .hummingbirdCore, .nioCore, .nioPosix, .nioHTTP1, .nioWebSocket, .nioFoundation,
+                "SandboxModel", .hummingbird, .hummingbirdCore, .nioCore, .nioPosix, .nioHTTP1, .nioWebSocket,
+                .nioFoundation,
                 .httpTypes, .nioHTTPTypes, .nioHTTPTypesHTTP1, .logging, .metrics, .coreMetrics, .crypto,
             ]),
         module(
-            "API", ["HTTPKit", "SandboxModel", "SandboxRuntime", "GuestClient", "Wire", .hummingbird, .httpTypes, .nioCore, .logging],
+            "API",
+            [
+                "HTTPKit", "SandboxModel", "SandboxRuntime", "GuestClient", "Wire", .hummingbird, .httpTypes, .nioCore,
+                .logging,
+            ],
             exclude: ["openapi.yaml"]),
         // Composition root and client
         module(
             "Server",
             [
-                "API", "HTTPKit", "SandboxModel", "SandboxRuntime", "SandboxStorage", "SandboxImages", "Store", "StoreSQLite",
-                "Isolation", "IsolationGVisor", "LinuxSystem", "GuestClient", .hummingbird, .hummingbirdCore, .logging, .metrics,
+                "API", "HTTPKit", "SandboxModel", "SandboxRuntime", "SandboxStorage", "SandboxImages", "Store",
+                "StoreSQLite",
+                "Isolation", "IsolationGVisor", "LinuxSystem", "GuestClient", .hummingbird, .hummingbirdCore, .logging,
+                .metrics,
                 .coreMetrics, .lifecycle, .unixSignals, .nioCore, .nioPosix, .crypto,
             ]),
         module(
@@ -127,7 +136,9 @@ let testTargets: [Target] = [
     tests("LinuxSystemTests", ["LinuxSystem", "SandboxModel"]),
     tests("GuestInitTests", ["GuestInit", "Wire", "CLinux"]),
     tests("GuestClientTests", ["GuestClient", "Wire", "SandboxModel", "LinuxSystem", .nioCore, .nioPosix, .logging]),
-    tests("IsolationGVisorTests", ["IsolationGVisor", "Isolation", "GuestClient", "LinuxSystem", "SandboxModel", .logging]),
+    tests(
+        "IsolationGVisorTests",
+        ["IsolationGVisor", "Isolation", "GuestClient", "LinuxSystem", "SandboxModel", .logging]),
     tests("StoreTests", ["Store", "StoreSQLite", "SandboxModel"]),
     tests(
         "SandboxRuntimeTests",
@@ -138,12 +149,14 @@ let testTargets: [Target] = [
     tests(
         "HTTPKitTests",
         [
-            "HTTPKit", "SandboxModel", .hummingbird, .hummingbirdCore, .nioCore, .nioPosix, .httpTypes, .logging, .coreMetrics,
+            "HTTPKit", "SandboxModel", .hummingbird, .hummingbirdCore, .nioCore, .nioPosix, .httpTypes, .logging,
+            .coreMetrics,
         ]),
     tests(
         "APITests",
         [
-            "API", "HTTPKit", "SandboxModel", "SandboxRuntime", "SandboxStorage", "SandboxImages", "StoreSQLite", .hummingbird,
+            "API", "HTTPKit", "SandboxModel", "SandboxRuntime", "SandboxStorage", "SandboxImages", "StoreSQLite",
+            .hummingbird,
             .hummingbirdCore, .httpTypes, .nioCore, .logging, .yams,
         ]),
     tests("EndToEndTests", ["Client", "SandboxModel", "LinuxSystem"]),

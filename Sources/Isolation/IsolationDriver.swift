@@ -82,7 +82,8 @@ public struct StartRequest: Sendable {
     public var root: SandboxRoot
     public var hostname: String
     public var limits: ResourceLimits
-    public init(sandbox: SandboxID, execution: ExecutionID, root: SandboxRoot, hostname: String, limits: ResourceLimits) {
+    public init(sandbox: SandboxID, execution: ExecutionID, root: SandboxRoot, hostname: String, limits: ResourceLimits)
+    {
         self.sandbox = sandbox
         self.execution = execution
         self.root = root
