@@ -2,6 +2,7 @@ internal import SandboxImages
 internal import SandboxModel
 internal import Store
 internal import Synchronization
+internal import Wire
 
 /// One sandbox: what never changes about it, and its machine.
 final class Sandbox: Sendable {
@@ -15,6 +16,8 @@ final class Sandbox: Sendable {
     /// Known once the template was read; a sandbox cannot run before.
     let template: Mutex<Prepared?>
     let machine: Mutex<SandboxMachine>
+    /// What the guest said of itself last, of which incarnation and when.
+    let lastMetrics = Mutex<(of: ExecutionID, at: Moment, value: GuestMetrics)?>(nil)
 
     init(record: SandboxRecord, phase: SandboxMachine.Phase, template: Prepared? = nil, now: Moment) {
         id = record.id

@@ -54,14 +54,23 @@ extension SandboxRuntime {
         var guest: GuestMetrics?
         if let incarnation {
             stats = (try? await incarnation.execution.stats()) ?? stats
-            if sandbox.state == .running {
-                guest = try? await deadline(.seconds(2)) { try await incarnation.session.metrics() }
-            }
+            if sandbox.state == .running { guest = await guestMetrics(sandbox, incarnation) }
         }
         return SandboxMetricsResource(
             state: sandbox.state, cpuSeconds: Double(stats.cpuNanoseconds) / 1e9, memoryBytes: stats.memoryBytes,
             hostProcesses: stats.processes, diskBytes: try await storage.diskUsage(of: sandbox.id),
             guest: guest.map(GuestMetricsResource.init))
+    }
+
+    /// What the guest says of itself, at most a second old: the question costs CPU time inside, and those who ask often
+    /// must not keep the sandbox awake by it.
+    private func guestMetrics(_ sandbox: Sandbox, _ incarnation: Incarnation) async -> GuestMetrics? {
+        let now = clock.moment
+        let known = sandbox.lastMetrics.withLock { $0 }
+        if let known, known.of == incarnation.id, now.seconds(since: known.at) < 1 { return known.value }
+        let value = try? await deadline(.seconds(2)) { try await incarnation.session.metrics() }
+        if let value { sandbox.lastMetrics.withLock { $0 = (incarnation.id, now, value) } }
+        return value
     }
 
     /// Events after a sequence number, oldest first.

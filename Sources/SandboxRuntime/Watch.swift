@@ -43,7 +43,9 @@ extension SandboxRuntime {
                 await MetadataService(sandbox: sandbox, clock: clock).serve(tunnel)
             }
         } catch {
-            logger.warning("Host services cannot be offered", metadata: log(sandbox, error))
+            // A session that ended in the meantime is told by whoever ended it.
+            let level: Logger.Level = sandbox.machine.withLock { $0.incarnation?.id == incarnation.id } ? .warning : .debug
+            logger.log(level: level, "Host services cannot be offered", metadata: log(sandbox, error))
         }
     }
 }
