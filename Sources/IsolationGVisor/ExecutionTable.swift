@@ -4,8 +4,8 @@ internal import Synchronization
 
 /// Which executions this server knows, and how far they are.
 ///
-/// An entry's life: `reserved` (no slot yet) → `bound` (has a slot, is starting) → `bound` and confirmed → removed. A
-/// destroy dooms it at any point: the start then fails at its next step and cleans up.
+/// An entry's life: reserved (no slot yet) → bound (has a slot, is starting) → confirmed → removed. A destroy dooms it
+/// at any point: the start then fails at its next step and cleans up.
 final class ExecutionTable: Sendable {
     private struct Entry {
         var slot: GVisorSlot?

@@ -3,8 +3,8 @@ internal import SandboxModel
 
 /// Where the kernel's control groups are mounted on this machine.
 ///
-/// Version 1 has a hierarchy per controller, version 2 one for all. On machines that mount both, each controller is used
-/// where it is: a controller belongs to one of them at a time.
+/// Version 1 has a hierarchy per controller, version 2 one for all. On machines that mount both, each controller is
+/// used where it is: a controller belongs to one of them at a time.
 public struct CgroupLayout: Sendable, Hashable {
     /// A controller of the two versions' common names; `cpuacct` is part of `cpu` in version 2.
     public enum Controller: String, Sendable, Hashable, CaseIterable {

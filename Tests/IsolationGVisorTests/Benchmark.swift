@@ -160,7 +160,8 @@ struct Benchmark {
             ("rm -rf", "rm -rf /u /w"),
             (
                 "git init+commit",
-                "mkdir /g && cd /g && cp -r /usr/lib/python3/dist-packages . ; git init -q . 2>/dev/null && git add -A && git -c user.name=a -c user.email=b commit -qm x"
+                "mkdir /g && cd /g && cp -r /usr/lib/python3/dist-packages .; git init -q . && git add -A && "
+                    + "git -c user.name=a -c user.email=b commit -qm x"
             ),
             ("write 256M", "dd if=/dev/zero of=/big bs=1M count=256 2>/dev/null"),
             ("read 256M", "cat /big > /dev/null"),
