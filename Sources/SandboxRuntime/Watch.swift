@@ -44,7 +44,8 @@ extension SandboxRuntime {
             }
         } catch {
             // A session that ended in the meantime is told by whoever ended it.
-            let level: Logger.Level = sandbox.machine.withLock { $0.incarnation?.id == incarnation.id } ? .warning : .debug
+            let level: Logger.Level =
+                sandbox.machine.withLock { $0.incarnation?.id == incarnation.id } ? .warning : .debug
             logger.log(level: level, "Host services cannot be offered", metadata: log(sandbox, error))
         }
     }
