@@ -135,7 +135,10 @@ final class GVisorSlot: Sendable {
     /// Ends every process of the slot and removes all of it. Concurrent calls share one removal; once it succeeded,
     /// further calls return at once. Goes on even when the task is cancelled.
     func remove() async throws {
-        try await removal.run { try await self.dismantle() }
+        try await removal.run {
+            try await self.dismantle()
+            self.cgroup?.removeEmptyParents()
+        }
     }
 
     func removeQuietly(_ logger: Logger) async {

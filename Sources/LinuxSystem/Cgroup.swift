@@ -22,10 +22,24 @@ public struct Cgroup: Sendable, Hashable {
 
     /// Makes the group and its parents. An existing one is taken as it is.
     public func create() throws(SystemError) {
-        for mount in Set(layout.version1.values) { try makeDirectories(below: mount, delegating: []) }
+        for mount in Set(layout.version1.values) { try makeDirectoriesAgain(below: mount, delegating: []) }
         if let version2 = layout.version2, !layout.version2Controllers.isEmpty {
-            try makeDirectories(below: version2, delegating: layout.version2Controllers)
+            try makeDirectoriesAgain(below: version2, delegating: layout.version2Controllers)
         }
+    }
+
+    /// Begins again when somebody removed a parent because it was still empty (``removeEmptyParents()``).
+    private func makeDirectoriesAgain(
+        below mount: String, delegating controllers: Set<CgroupLayout.Controller>
+    ) throws(SystemError) {
+        for _ in 0..<16 {
+            do {
+                return try makeDirectories(below: mount, delegating: controllers)
+            } catch {
+                guard error.code == ENOENT else { throw error }
+            }
+        }
+        try makeDirectories(below: mount, delegating: controllers)
     }
 
     private func makeDirectories(
@@ -39,6 +53,18 @@ public struct Cgroup: Sendable, Hashable {
             }
             path += "/" + component
             guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw SystemError.last("mkdir", path) }
+        }
+    }
+
+    /// Removes the groups above this one that have nothing in them.
+    public func removeEmptyParents() {
+        for directory in directories {
+            var parent = directory[...]
+            for _ in name.split(separator: "/").dropFirst() {
+                guard let slash = parent.lastIndex(of: "/") else { break }
+                parent = parent[..<slash]
+                guard rmdir(String(parent)) == 0 else { break }
+            }
         }
     }
 

@@ -23,6 +23,11 @@ import Testing
         try await group.remove(until: .now + .seconds(5))
         #expect(group.directories.allSatisfy { !FileManager.default.fileExists(atPath: $0) })
         try await group.remove(until: .now + .seconds(1))
+        group.removeEmptyParents()
+        #expect(
+            !group.directories.contains {
+                FileManager.default.fileExists(atPath: ($0 as NSString).deletingLastPathComponent)
+            })
     }
 
     @Test(.enabled(if: isReady, reason)) func `a child is in its group from the start, and all of it is killed`()
