@@ -116,9 +116,7 @@ struct FlowTests {
         #expect(before < 48 << 20)
         await guest.send(.file(.test("/a")), on: stream, final: true)
         _ = try await stat
-        writing.cancel()
-        let code = await code { try await writing.value }
-        #expect(code == .cancelled)
+        try await writing.value
         await session.close()
     }
 

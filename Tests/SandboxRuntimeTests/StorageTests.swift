@@ -7,7 +7,14 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1)))
 struct StorageTests {
-    private let path = NSTemporaryDirectory() + "nightjar-storage-\(randomToken(10))"
+    /// Goes away with the test.
+    private final class Scratch: Sendable {
+        let path = NSTemporaryDirectory() + "nightjar-storage-\(randomToken(10))"
+        deinit { try? FileManager.default.removeItem(atPath: path) }
+    }
+
+    private let scratch = Scratch()
+    private var path: String { scratch.path }
     private let files = FileManager.default
 
     private func mode(_ path: String) throws -> Int? {

@@ -6,7 +6,16 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1)))
 struct SQLiteStoreTests {
-    private let path = NSTemporaryDirectory() + "nightjar-store-\(randomToken(10)).sqlite"
+    /// Goes away with the test.
+    private final class Scratch: Sendable {
+        let path = NSTemporaryDirectory() + "nightjar-store-\(randomToken(10)).sqlite"
+        deinit {
+            for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: path + suffix) }
+        }
+    }
+
+    private let scratch = Scratch()
+    private var path: String { scratch.path }
 
     private func withStore<R>(retained: Int64 = 1000, _ body: (SQLiteStore) async throws -> R) async throws -> R {
         let store = try SQLiteStore(path: path, retainedEvents: retained)
