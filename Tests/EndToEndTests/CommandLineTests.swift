@@ -22,6 +22,16 @@ extension EndToEnd {
             }
         }
 
+        @Test func `the user of the base template becomes root by sudo`() async throws {
+            try await TestServer.with { server in
+                #expect(try await server.nightjar("run", "--", "id", "-un").text == "agent\n")
+                let root = try await server.nightjar("run", "--", "sudo", "sh", "-c", "id -u; exit 3")
+                #expect((root.code, root.text) == (3, "0\n"))
+                let other = try await server.nightjar("run", "-u", "nobody", "--", "sudo", "id", "-u")
+                #expect(other.code != 0 && other.text.isEmpty)
+            }
+        }
+
         @Test func `an interrupted run ends the command and deletes its sandbox`() async throws {
             try await TestServer.with { server in
                 let out = "\(server.directory)/out"
