@@ -66,19 +66,13 @@ struct OutputFollower: Sendable {
         error.code == .invalidState || error.code == .guestFailed || error.code == .unavailable
     }
 
+    /// Looks at the state, which costs nothing inside the sandbox. An event could be missed: between the look at a state and
+    /// the first look at the events a sandbox may wake.
     private func waitUntilRunning() async throws {
-        let events = runtime.followEvents(after: nil, sandbox: sandbox)
-        if try await runtime.get(sandbox).state == .running {
-            // Its session may be about to end; a short wait keeps this from spinning.
+        repeat {
+            // Also when it runs: its session may be about to end, and a short wait keeps this from spinning.
             try await Task.sleep(for: .milliseconds(50))
-            return
-        }
-        for await event in events {
-            if event.type == "sandbox.running" { return }
-            if event.type == "sandbox.deleted" { throw SandboxError(.sandboxNotFound, "The sandbox was deleted.") }
-        }
-        try Task.checkCancellation()
-        try await Task.sleep(for: .milliseconds(200))
+        } while try await runtime.get(sandbox).state != .running
     }
 
     private actor Position {
