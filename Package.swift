@@ -86,6 +86,7 @@ let package = Package(
         module("SandboxImages", ["SandboxModel", "SandboxStorage"]),
         module("Store", ["SandboxModel"]),
         module("StoreSQLite", ["Store", "SandboxModel", .grdb]),
+        module("Access", ["SandboxModel", "Store", .logging, .crypto]),
         // Logic
         module(
             "SandboxRuntime",
@@ -98,24 +99,24 @@ let package = Package(
         module(
             "HTTPKit",
             [
-                "SandboxModel", .hummingbird, .hummingbirdCore, .nioCore, .nioPosix, .nioHTTP1, .nioWebSocket,
-                .nioFoundation,
-                .httpTypes, .nioHTTPTypes, .nioHTTPTypesHTTP1, .logging, .metrics, .coreMetrics, .crypto,
+                "Access", "SandboxModel", .hummingbird, .hummingbirdCore, .nioCore, .nioPosix, .nioHTTP1,
+                .nioWebSocket, .nioFoundation, .httpTypes, .nioHTTPTypes, .nioHTTPTypesHTTP1, .logging, .metrics,
+                .coreMetrics,
             ]),
         module(
             "API",
             [
-                "HTTPKit", "SandboxModel", "SandboxRuntime", "GuestClient", "Wire", .hummingbird, .httpTypes, .nioCore,
-                .logging,
+                "Access", "HTTPKit", "SandboxModel", "SandboxRuntime", "GuestClient", "Wire", .hummingbird, .httpTypes,
+                .nioCore, .logging,
             ],
             exclude: ["openapi.yaml"]),
         // Composition root and client
         module(
             "Server",
             [
-                "API", "HTTPKit", "SandboxModel", "SandboxRuntime", "SandboxStorage", "SandboxImages", "Store",
-                "StoreSQLite",
-                "Isolation", "IsolationGVisor", "LinuxSystem", "GuestClient", .hummingbird, .hummingbirdCore, .logging,
+                "API", "Access", "HTTPKit", "SandboxModel", "SandboxRuntime", "SandboxStorage", "SandboxImages",
+                "Store", "StoreSQLite", "Isolation", "IsolationGVisor", "LinuxSystem", "GuestClient", .hummingbird,
+                .hummingbirdCore, .logging,
                 .metrics,
                 .coreMetrics, .lifecycle, .unixSignals, .nioCore, .nioPosix, .crypto,
             ]),
@@ -140,6 +141,7 @@ let testTargets: [Target] = [
         "IsolationGVisorTests",
         ["IsolationGVisor", "Isolation", "GuestClient", "LinuxSystem", "SandboxModel", .logging]),
     tests("StoreTests", ["Store", "StoreSQLite", "SandboxModel"]),
+    tests("AccessTests", ["Access", "Store", "StoreSQLite", "SandboxModel"]),
     tests(
         "SandboxRuntimeTests",
         [
@@ -149,14 +151,15 @@ let testTargets: [Target] = [
     tests(
         "HTTPKitTests",
         [
-            "HTTPKit", "SandboxModel", .hummingbird, .hummingbirdCore, .nioCore, .nioPosix, .httpTypes, .logging,
+            "Access", "HTTPKit", "SandboxModel", "Store", .hummingbird, .hummingbirdCore, .nioCore, .nioPosix,
+            .httpTypes, .logging,
             .coreMetrics,
         ]),
     tests(
         "APITests",
         [
-            "API", "HTTPKit", "SandboxModel", "SandboxRuntime", "SandboxStorage", "SandboxImages", "StoreSQLite",
-            .hummingbird,
+            "API", "Access", "HTTPKit", "SandboxModel", "SandboxRuntime", "SandboxStorage", "SandboxImages",
+            "StoreSQLite", .hummingbird,
             .hummingbirdCore, .httpTypes, .nioCore, .logging, .yams,
         ]),
     tests("EndToEndTests", ["Client", "SandboxModel", "LinuxSystem"]),

@@ -1,5 +1,6 @@
+public import Access
 public import HTTPKit
-public import Hummingbird
+internal import Hummingbird
 public import SandboxRuntime
 
 /// What the adapters need beside the runtime.
@@ -14,25 +15,25 @@ public struct APIConfiguration: Sendable {
 /// The `/v1` API over a runtime: routes that decode, validate, call and encode.
 public struct APIService: Sendable {
     let runtime: SandboxRuntime
+    let access: AccessControl
     let configuration: APIConfiguration
 
-    public init(runtime: SandboxRuntime, configuration: APIConfiguration = .init()) {
+    public init(runtime: SandboxRuntime, access: AccessControl, configuration: APIConfiguration = .init()) {
         self.runtime = runtime
+        self.access = access
         self.configuration = configuration
     }
 
-    /// Paths that need no key.
-    public static let publicPaths: Set<String> = ["/v1/health", "/v1/version", "/v1/openapi.yaml"]
-
-    /// A router with all routes.
-    public func router() -> Router<APIContext> {
-        let router = Router(context: APIContext.self)
-        addSystemRoutes(to: router)
-        addSandboxRoutes(to: router)
-        addProcessRoutes(to: router)
-        addStreamRoutes(to: router)
-        addFileRoutes(to: router)
-        addFileContentRoutes(to: router)
-        return router
+    /// A router with all routes, each with its rule.
+    public func router() -> APIRouter {
+        APIRouter(rules: Self.rules) { router in
+            addSystemRoutes(to: router)
+            addKeyRoutes(to: router)
+            addSandboxRoutes(to: router)
+            addProcessRoutes(to: router)
+            addStreamRoutes(to: router)
+            addFileRoutes(to: router)
+            addFileContentRoutes(to: router)
+        }
     }
 }

@@ -32,7 +32,8 @@ public struct NightjarCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "The server",
                 subcommands: [
-                    ServeCommand.self, EventsCommand.self, TemplateCommand.self, CapabilitiesCommand.self,
+                    ServeCommand.self, KeyCommand.self, EventsCommand.self, TemplateCommand.self,
+                    CapabilitiesCommand.self,
                     DoctorCommand.self, DemoCommand.self, BenchCommand.self, VersionCommand.self,
                 ]),
         ])

@@ -57,12 +57,12 @@ public final class NightjarClient: Sendable {
         return response
     }
 
-    /// Sends again what a server refused that is still starting or has too much to do: such a request had no effect.
+    /// Sends again what a server refused that is starting or has too much to do, or after too many requests: such a request had no effect.
     private func sendPatiently(_ request: HTTPRequest) async throws -> HTTPResponse {
         let deadline = ContinuousClock.now + configuration.unavailablePatience
         while true {
             let response = try await pool.send(request)
-            guard response.status == 503, request.body.isRepeatable,
+            guard response.status == 503 || response.status == 429, request.body.isRepeatable,
                 let seconds = response.headers.first(name: "Retry-After").flatMap({ Int($0) }),
                 .now + .seconds(seconds) <= deadline
             else { return response }

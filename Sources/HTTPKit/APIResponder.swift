@@ -1,6 +1,7 @@
+public import Access
 internal import CoreMetrics
 internal import HTTPTypes
-public import Hummingbird
+internal import Hummingbird
 public import Logging
 internal import Metrics
 internal import NIOCore
@@ -12,21 +13,23 @@ public struct APIResponder: Sendable {
     private let table: RouteTable
     /// `METHOD /path/{parameter}` of each route, sorted.
     public let routes: [String]
-    private let key: APIKey?
-    private let publicPaths: Set<String>
+    private let access: AccessControl
+    private let openPaths: Set<String>
     private let logger: Logger
 
     /// - Parameters:
     ///   - router: Complete; routes that are added later are not seen.
-    ///   - key: What TCP clients must show. `nil`: nobody gets in by TCP but to the public paths.
-    ///   - publicPaths: Exact paths that are answered without a key.
+    ///   - access: Who may do what.
     ///   - logger: For the access log and the causes of errors.
-    public init(router: Router<APIContext>, key: APIKey?, publicPaths: Set<String>, logger: Logger) {
-        responder = router.buildResponder()
-        table = RouteTable(router.routes.map { ($0.path.description, $0.method) })
-        routes = router.routes.map { "\($0.method.rawValue) \($0.path.description)" }.sorted()
-        self.key = key
-        self.publicPaths = publicPaths
+    public init(router: APIRouter, access: AccessControl, logger: Logger) {
+        responder = router.router.buildResponder()
+        table = RouteTable(router.router.routes.map { ($0.path.description, $0.method) })
+        routes = router.routes
+        openPaths = Set(
+            router.rules.filter { $0.value.access == .open }.keys.compactMap {
+                $0.split(separator: " ").last.map(String.init)
+            })
+        self.access = access
         self.logger = logger
     }
 
@@ -41,15 +44,18 @@ public struct APIResponder: Sendable {
         let requestID = Self.requestID(from: request)
         var logger = logger
         logger[metadataKey: "request_id"] = .string(requestID)
+        let (principal, refusal) = identify(request, connection)
         let context = APIContext(
             source: .init(
-                logger: logger, requestID: requestID, connection: connection, output: output, upgrade: upgrade))
+                logger: logger, requestID: requestID, connection: connection, access: access, principal: principal,
+                refusal: refusal, output: output, upgrade: upgrade))
         var failure: SandboxError?
         var response: Response
         do {
-            try authenticate(request, connection)
+            let lease = try access.admit(principal)
+            defer { withExtendedLifetime(lease) {} }
             response = try await responder.respond(to: request, context: context)
-            if context.coreContext.endpointPath.value == Self.notFound { throw noRoute(request) }
+            if context.coreContext.endpointPath.value == Self.notFound { throw refusal ?? noRoute(request) }
             response.headers[.requestID] = requestID
         } catch {
             let known = ErrorResponse.sandboxError(from: error)
@@ -62,12 +68,16 @@ public struct APIResponder: Sendable {
         return response
     }
 
-    private func authenticate(_ request: Request, _ connection: Connection) throws {
-        if connection.listener == .unix || publicPaths.contains(request.uri.path) { return }
-        guard let key, key.matches(authorization: request.headers[.authorization]) else {
-            throw SandboxError(
-                .unauthorized, "A valid API key is required.",
-                hint: "send 'Authorization: Bearer KEY'; the server's key file holds the key")
+    /// Who asks, and if that is nobody, why. Open routes are answered all the same.
+    private func identify(_ request: Request, _ connection: Connection) -> (Principal, SandboxError?) {
+        if connection.listener == .unix { return (connection.localPrincipal, nil) }
+        // Who shows nothing has not failed yet if the route is open.
+        let header = request.headers[.authorization]
+        if header == nil, openPaths.contains(request.uri.path) { return (.anonymous, nil) }
+        do {
+            return (try access.authenticate(BearerToken.parse(header), from: connection.address), nil)
+        } catch {
+            return (.anonymous, error)
         }
     }
 
@@ -110,13 +120,13 @@ public struct APIResponder: Sendable {
         var metadata: Logger.Metadata = [
             "method": .string(request.method.rawValue), "path": .string(request.uri.path), "status": "\(status)",
             "ms": .string(duration.milliseconds), "listener": .string(context.connection.listener.rawValue),
-            "remote": .string(context.connection.remote),
+            "remote": .string(context.connection.remote), "who": .string(context.principal.name),
         ]
         if let failure {
             metadata["error"] = .string(failure.code.rawValue)
             if let cause = failure.cause { metadata["cause"] = .string("\(cause)") }
         }
-        let level: Logger.Level = status >= 500 ? .error : publicPaths.contains(request.uri.path) ? .debug : .info
+        let level: Logger.Level = status >= 500 ? .error : openPaths.contains(request.uri.path) ? .debug : .info
         logger.log(level: level, "request", metadata: metadata)
     }
 

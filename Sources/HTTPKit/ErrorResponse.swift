@@ -22,7 +22,8 @@ public enum ErrorResponse {
         var headers = extra
         headers[.contentType] = "application/json"
         headers[.requestID] = requestID
-        if row.httpStatus == 503 { headers[.retryAfter] = "1" }
+        // A bucket fills by at least one a second.
+        if row.httpStatus == 503 || row.httpStatus == 429 { headers[.retryAfter] = "1" }
         if row.httpStatus == 401 { headers[.wwwAuthenticate] = "Bearer" }
         return Response(status: .init(code: row.httpStatus), headers: headers, body: .init(byteBuffer: body))
     }

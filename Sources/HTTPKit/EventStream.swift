@@ -1,3 +1,4 @@
+internal import Access
 internal import HTTPTypes
 public import Hummingbird
 internal import NIOCore
@@ -24,6 +25,12 @@ public struct EventSink: Sendable {
 }
 
 extension APIContext {
+    /// Counts a stream that stays open; it is cut off if its key is revoked.
+    func openStream() throws -> AccessLease? {
+        let connection = connection
+        return try access.openStream(principal) { connection.cutOff() }
+    }
+
     /// Answers with `text/event-stream` and runs `produce` until it returns, the client goes, or the server shuts down.
     ///
     /// A comment goes out every `heartbeat`, so that proxies and clients see that the stream lives. The answer's head is
@@ -31,6 +38,8 @@ extension APIContext {
     public func serveEvents(
         heartbeat: Duration = .seconds(15), _ produce: @escaping @Sendable (EventSink) async throws -> Void
     ) async throws -> Response {
+        let lease = try openStream()
+        defer { withExtendedLifetime(lease) {} }
         let stream = try await beginStream(
             .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store", .xAccelBuffering: "no"])
         let sink = EventSink(stream: stream)

@@ -1,3 +1,4 @@
+public import Access
 internal import HTTPTypes
 public import Hummingbird
 public import Logging
@@ -12,6 +13,9 @@ public struct APIContext: RequestContext {
         public let logger: Logger
         let requestID: String
         let connection: Connection
+        let access: AccessControl
+        let principal: Principal
+        let refusal: SandboxError?
         let output: ResponseOutput?
         let upgrade: UpgradeOffer?
     }
@@ -20,6 +24,11 @@ public struct APIContext: RequestContext {
     /// Echoed in `X-Request-ID`, in error bodies and in the log.
     public let requestID: String
     public let connection: Connection
+    /// On whose behalf the request is answered.
+    public let principal: Principal
+    /// Why the principal is nobody.
+    let refusal: SandboxError?
+    let access: AccessControl
     let output: ResponseOutput?
     let upgrade: UpgradeOffer?
 
@@ -27,6 +36,7 @@ public struct APIContext: RequestContext {
         coreContext = .init(source: source)
         requestID = source.requestID
         connection = source.connection
+        (access, principal, refusal) = (source.access, source.principal, source.refusal)
         output = source.output
         upgrade = source.upgrade
     }

@@ -43,12 +43,15 @@ extension SandboxError.Code {
     public static let unsupportedMediaType = Self(rawValue: "unsupported_media_type")
     public static let methodNotAllowed = Self(rawValue: "method_not_allowed")
     public static let unauthorized = Self(rawValue: "unauthorized")
+    public static let forbidden = Self(rawValue: "forbidden")
+    public static let rateLimited = Self(rawValue: "rate_limited")
     public static let upgradeRequired = Self(rawValue: "upgrade_required")
     // Something is not there.
     public static let routeNotFound = Self(rawValue: "route_not_found")
     public static let sandboxNotFound = Self(rawValue: "sandbox_not_found")
     public static let templateNotFound = Self(rawValue: "template_not_found")
     public static let processNotFound = Self(rawValue: "process_not_found")
+    public static let keyNotFound = Self(rawValue: "key_not_found")
     public static let fileNotFound = Self(rawValue: "file_not_found")
     // It collides with what is.
     public static let nameTaken = Self(rawValue: "name_taken")

@@ -1,4 +1,5 @@
 internal import API
+internal import Access
 internal import CoreMetrics
 internal import GuestClient
 internal import HTTPKit
@@ -77,18 +78,23 @@ public struct NightjarServer: Sendable {
             store: store, drivers: [ability.tier: driver], storage: storage, images: TemplateStore(directory: storage),
             configuration: RuntimeConfiguration(initBinary: programs.guestInit),
             logger: Logger(label: "nightjar.runtime"))
+        let access = try await AccessControl(store: store, fileKey: key, limits: options.accessLimits) {
+            var time = timespec()
+            clock_gettime(CLOCK_REALTIME, &time)
+            return Timestamp(unixNanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+        }
         logger.info(
             "starting",
             metadata: [
                 "version": .string(NightjarVersion.current), "runsc": .string(ability.version),
                 "data": .string(options.dataDirectory), "run": .string(options.runDirectory),
             ])
-        return try services(runtime, driver, key, metrics, logger)
+        return try services(runtime, driver, access, metrics, logger)
     }
 
     private func services(
-        _ runtime: SandboxRuntime, _ driver: GVisorDriver, _ key: String, _ metrics: PrometheusRegistry,
-        _ logger: Logger
+        _ runtime: SandboxRuntime, _ driver: GVisorDriver, _ access: AccessControl,
+        _ metrics: PrometheusRegistry, _ logger: Logger
     ) throws -> ServiceGroup {
         var configuration = APIConfiguration()
         configuration.renderMetrics = {
@@ -96,8 +102,8 @@ public struct NightjarServer: Sendable {
             return metrics.render()
         }
         let responder = APIResponder(
-            router: APIService(runtime: runtime, configuration: configuration).router(), key: APIKey(key),
-            publicPaths: APIService.publicPaths, logger: Logger(label: "nightjar.api"))
+            router: APIService(runtime: runtime, access: access, configuration: configuration).router(),
+            access: access, logger: Logger(label: "nightjar.api"))
         let bound = BoundPorts()
         let tcp = try options.tcpAddress()
         var listeners = [

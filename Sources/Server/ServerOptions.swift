@@ -1,3 +1,4 @@
+public import Access
 public import HTTPKit
 public import Logging
 public import SandboxModel
@@ -22,6 +23,9 @@ public struct ServerOptions: Sendable {
     public var logFormat = LogFormat.text
     /// `NIGHTJAR_PREWARM`: how many sandbox processes are prepared ahead, 0 to 64.
     public var prewarm = 2
+    /// `NIGHTJAR_RATE_LIMIT`, `NIGHTJAR_RATE_BURST` and `NIGHTJAR_KEY_STREAMS`: what each key may do; see
+    /// ``AccessLimits``. The key of the key file and the Unix socket are not bound.
+    public var accessLimits = AccessLimits()
     /// `NIGHTJAR_LIBEXEC`: where `nightjar-init` and `nightjar-shim` are. Default: beside this program.
     public var libexec: String?
     /// `NIGHTJAR_RUNSC`: runsc's path. Default: looked up in `PATH` and the usual directories.
@@ -59,6 +63,19 @@ public struct ServerOptions: Sendable {
             }
             prewarm = count
         }
+        func number(_ name: String, _ range: ClosedRange<Int>) throws(SandboxError) -> Int? {
+            guard let text = value(name) else { return nil }
+            guard let count = Int(text), range.contains(count) else {
+                throw wrong(name, "a number from \(range.lowerBound) to \(range.upperBound)")
+            }
+            return count
+        }
+        if let count = try number("RATE_LIMIT", 1...1_000_000) {
+            accessLimits.requestsPerSecond = Double(count)
+            accessLimits.burst = 2 * count
+        }
+        if let count = try number("RATE_BURST", 1...1_000_000) { accessLimits.burst = count }
+        if let count = try number("KEY_STREAMS", 1...8192) { accessLimits.concurrentStreams = count }
     }
 
     public var socketPath: String { runDirectory + "/nightjar.sock" }

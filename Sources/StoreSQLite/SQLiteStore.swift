@@ -171,11 +171,11 @@ public final class SQLiteStore: SandboxStore {
         }
     }
 
-    private func read<T: Sendable>(_ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
+    func read<T: Sendable>(_ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
         do { return try await pool.read(body) } catch { throw storeError(error) }
     }
 
-    private func write<T: Sendable>(
+    func write<T: Sendable>(
         _ durability: Durability, _ body: @escaping @Sendable (Database) throws -> T
     ) async throws -> T {
         do {

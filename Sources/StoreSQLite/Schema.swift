@@ -18,6 +18,9 @@ enum Schema {
         migrator.registerMigration("1 sandboxes, events, idempotency") { db in
             try db.execute(sql: first)
         }
+        migrator.registerMigration("api keys") { db in
+            try db.execute(sql: keys)
+        }
         return migrator
     }
 
@@ -71,5 +74,17 @@ enum Schema {
             detail TEXT NOT NULL
         ) STRICT;
         CREATE INDEX events_by_sandbox ON events (sandbox, sequence);
+        """
+
+    /// `scopes` are names with a space between them; `digest` is SHA-256 of the key.
+    private static let keys = """
+        CREATE TABLE api_keys (
+            id TEXT NOT NULL PRIMARY KEY,
+            label TEXT,
+            scopes TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            created_at INTEGER NOT NULL,
+            expires_at INTEGER
+        ) STRICT, WITHOUT ROWID;
         """
 }

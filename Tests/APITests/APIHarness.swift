@@ -1,4 +1,5 @@
 import API
+import Access
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -25,6 +26,7 @@ struct APIHarness: Sendable {
     }
 
     let responder: APIResponder
+    let access: AccessControl
 
     static func with(_ body: @escaping @Sendable (APIHarness) async throws -> Void) async throws {
         let directory = NSTemporaryDirectory() + "nightjar-api-\(randomToken(10))"
@@ -34,8 +36,12 @@ struct APIHarness: Sendable {
         try Data("not a program".utf8).write(to: URL(fileURLWithPath: guestInit))
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let storage = try DataDirectory(path: directory + "/data")
+        let store = try SQLiteStore(path: storage.databasePath)
+        let access = try await AccessControl(store: store, fileKey: "nj_test") {
+            Timestamp(unixNanoseconds: 1_000_000_000_000)
+        }
         let runtime = SandboxRuntime(
-            store: try SQLiteStore(path: storage.databasePath), drivers: [:], storage: storage,
+            store: store, drivers: [:], storage: storage,
             images: TemplateStore(directory: storage), configuration: RuntimeConfiguration(initBinary: guestInit),
             logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -44,12 +50,10 @@ struct APIHarness: Sendable {
                 let end = ContinuousClock.now + .seconds(10)
                 while !runtime.isReady, ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(5)) }
                 #expect(runtime.isReady)
-                let router = APIService(runtime: runtime).router()
+                let router = APIService(runtime: runtime, access: access).router()
                 try await body(
                     APIHarness(
-                        responder: APIResponder(
-                            router: router, key: APIKey("nj_test"), publicPaths: APIService.publicPaths, logger: logger)
-                    ))
+                        responder: APIResponder(router: router, access: access, logger: logger), access: access))
             }
             defer { group.cancelAll() }
             try await group.next()
@@ -68,7 +72,7 @@ struct APIHarness: Sendable {
         let request = Request(
             head: HTTPRequest(method: method, scheme: "http", authority: "x", path: path, headerFields: fields),
             body: RequestBody(buffer: ByteBuffer(string: body ?? "")))
-        let connection = Connection(listener: listener, remote: "test")
+        let connection = Connection(listener: listener, address: "test-\(randomToken(6))")
         let response = await responder.respond(to: request, connection: connection, output: nil, upgrade: nil)
         let collected = CollectedBody()
         try await response.body.write(collected)

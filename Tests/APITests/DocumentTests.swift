@@ -175,6 +175,9 @@ import Yams
                 path: "", pathBase64: "", kind: .file, size: 0, mode: "", uid: 0, gid: 0, modifiedAt: time, target: ""))
         try check("WatchEvent", WatchEventResource(kind: .renamed, path: "", from: ""))
         try check("Event", EventResource(sequence: 1, at: time, sandbox: SandboxID(), name: "", type: "", detail: [:]))
+        try check(
+            "Key", KeyResource(id: "", label: "", scopes: [], createdAt: time, expiresAt: time, secret: ""))
+        try check("KeyRequest", KeyRequest(scopes: [], label: "", expiresIn: 1))
         try check("Version", VersionResource(version: "", api: "", wireGeneration: 1))
         try check("Health", HealthResource(status: "ok", sandboxes: [:]))
         let execProperties = try #require(try schema("ExecRequest")["properties"] as? [String: Any])

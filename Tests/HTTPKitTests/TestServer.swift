@@ -1,3 +1,4 @@
+import Access
 import HTTPKit
 import HTTPTypes
 import Hummingbird
@@ -6,15 +7,18 @@ import Logging
 import NIOCore
 import NIOPosix
 import SandboxModel
+import Store
+import Synchronization
 import Testing
 
 /// A server on a free port with a few routes, for as long as the body runs.
 func withServer(
-    listener: Listener = .tcp, limits: ConnectionLimits = .init(),
+    listener: Listener = .tcp, limits: ConnectionLimits = .init(), access: AccessControl? = nil,
     _ body: @escaping @Sendable (RawClient.Address) async throws -> Void
 ) async throws {
+    let standard = try await AccessControl(store: MemoryKeys(), fileKey: "nj_secret") { testTime() }
     let responder = APIResponder(
-        router: testRouter(), key: APIKey("nj_secret"), publicPaths: ["/public"],
+        router: testRouter(), access: access ?? standard,
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     let socketPath = "/tmp/nightjar-test-\(randomToken(8)).sock"
     let address: BindAddress =
@@ -45,8 +49,29 @@ private func refuse(_ code: String) throws -> String {
     throw SandboxError(.init(rawValue: code), "As asked.", hint: "Do not ask.")
 }
 
-private func testRouter() -> Router<APIContext> {
-    let router = Router(context: APIContext.self)
+/// Keys for as long as the test runs.
+final class MemoryKeys: KeyStore {
+    private let state = Mutex<[String: KeyRecord]>([:])
+    func keys() async throws -> [KeyRecord] { state.withLock { Array($0.values) } }
+    func put(_ key: KeyRecord) async throws { state.withLock { $0[key.id] = key } }
+    func removeKey(_ id: String) async throws -> Bool { state.withLock { $0.removeValue(forKey: id) != nil } }
+}
+
+func testTime() -> Timestamp { Timestamp(unixNanoseconds: 1_000_000_000_000) }
+
+/// Every route needs to be known; what needs which scope is tested with the real routes.
+private let testRules: [String: RouteRule] = [
+    "GET /public": RouteRule(.open), "GET /private": RouteRule(.needs(.read)), "POST /echo": RouteRule(.needs(.write)),
+    "PUT /upload": RouteRule(.needs(.write)), "GET /fail/{code}": RouteRule(.needs(.read)),
+    "GET /crash": RouteRule(.needs(.read)), "GET /stream": RouteRule(.needs(.read)),
+    "GET /broken-stream": RouteRule(.needs(.read)), "GET /events": RouteRule(.needs(.read)),
+    "GET /endless": RouteRule(.needs(.read)), "GET /socket/{kind}": RouteRule(.needs(.read)),
+]
+
+private func testRouter() -> APIRouter { APIRouter(rules: testRules, addTestRoutes) }
+
+private func addTestRoutes(to router: Router<APIContext>) {
+    router.get("/forgotten") { _, _ in "no rule" }
     router.get("/public") { _, _ in "hello" }
     router.get("/private") { _, context in context.connection.listener.rawValue }
     router.post("/echo") { request, context in
@@ -104,5 +129,4 @@ private func testRouter() -> Router<APIContext> {
             }
         }
     }
-    return router
 }

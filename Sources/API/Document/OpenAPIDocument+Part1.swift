@@ -12,7 +12,10 @@ extension OpenAPIDocument {
             disk, its processes leave the host. A request that needs it wakes it.
 
             **Authentication.** On TCP every path but `/v1/health`, `/v1/version` and `/v1/openapi.yaml` needs
-            `Authorization: Bearer KEY`. The Unix socket needs no key: whoever may open the file may do everything.
+            `Authorization: Bearer KEY`. The Unix socket needs no key: whoever may open the file may do everything. A key has
+            scopes: `sandbox:read` sees everything and neither changes nor wakes anything, `sandbox:write` uses and changes
+            sandboxes, `admin` also manages keys and reads the audit log. A request that its key may not make is refused with
+            `403 forbidden`. Each key has a rate; beyond it, requests are refused with `429 rate_limited` and `Retry-After`.
 
             **JSON** is read strictly: unknown fields, duplicate keys and wrong types are errors that name the place. Bodies have
             at most 1 MiB and 32 levels. Absent values are left out of answers.
@@ -32,6 +35,7 @@ extension OpenAPIDocument {
           - {name: processes}
           - {name: files}
           - {name: events}
+          - {name: access}
 
         paths:
           /v1/health:
@@ -126,6 +130,45 @@ extension OpenAPIDocument {
                         required: [items]
                         properties: {items: {type: array, items: {$ref: '#/components/schemas/Event'}}}
                     text/event-stream: {schema: {type: string}}
+                default: {$ref: '#/components/responses/Error'}
+
+          /v1/keys:
+            get:
+              operationId: listKeys
+              tags: [access]
+              summary: All keys, oldest first, without their secrets
+              description: Needs the scope `admin`. The key `key_file` is the one in the server's key file.
+              responses:
+                '200':
+                  description: All of them
+                  content:
+                    application/json:
+                      schema:
+                        type: object
+                        required: [items]
+                        properties: {items: {type: array, items: {$ref: '#/components/schemas/Key'}}}
+                default: {$ref: '#/components/responses/Error'}
+            post:
+              operationId: createKey
+              tags: [access]
+              summary: Make a key; its secret is in this answer and nowhere else
+              description: Needs the scope `admin`. At most 1,000 keys exist at a time.
+              requestBody:
+                required: true
+                content: {application/json: {schema: {$ref: '#/components/schemas/KeyRequest'}}}
+              responses:
+                '201': {description: 'The key, with `secret`', content: {application/json: {schema: {$ref: '#/components/schemas/Key'}}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/keys/{key}:
+            parameters:
+              - {name: key, in: path, required: true, schema: {type: string}}
+            delete:
+              operationId: revokeKey
+              tags: [access]
+              summary: Make a key useless, and end its open streams
+              description: Needs the scope `admin`. `key_file` is replaced by removing the file and restarting the server instead.
+              responses:
+                '204': {description: It is refused from now on}
                 default: {$ref: '#/components/responses/Error'}
 
           /v1/sandboxes:
@@ -338,48 +381,5 @@ extension OpenAPIDocument {
           /v1/sandboxes/{sandbox}/processes/{process}/signal:
             parameters:
               - {$ref: '#/components/parameters/sandbox'}
-              - {$ref: '#/components/parameters/process'}
-            post:
-              operationId: signalProcess
-              tags: [processes]
-              summary: Send a signal
-              requestBody:
-                required: true
-                content:
-                  application/json:
-                    schema:
-                      type: object
-                      additionalProperties: false
-                      required: [signal]
-                      properties:
-                        signal:
-                          description: Number, or name with or without SIG
-                          oneOf: [{type: integer, minimum: 1, maximum: 64}, {type: string, examples: [TERM]}]
-                        group: {type: boolean, default: true, description: Whether the whole process group gets it}
-              responses:
-                '204': {description: It is sent}
-                default: {$ref: '#/components/responses/Error'}
-          /v1/sandboxes/{sandbox}/processes/{process}/stdin:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-              - {$ref: '#/components/parameters/process'}
-            post:
-              operationId: writeStdin
-              tags: [processes]
-              summary: Write the body to a process's standard input
-              parameters:
-                - {name: close, in: query, description: Whether standard input is closed afterwards, schema: {type: boolean, default: false}}
-              requestBody:
-                content: {application/octet-stream: {schema: {type: string, format: binary}}}
-              responses:
-                '204': {description: It is on its way}
-                default: {$ref: '#/components/responses/Error'}
-          /v1/sandboxes/{sandbox}/processes/{process}/resize:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-              - {$ref: '#/components/parameters/process'}
-            post:
-              operationId: resizeTerminal
-              tags: [processes]
         """# + "\n"
 }

@@ -1,6 +1,49 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part2 = #"""
+              - {$ref: '#/components/parameters/process'}
+            post:
+              operationId: signalProcess
+              tags: [processes]
+              summary: Send a signal
+              requestBody:
+                required: true
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      required: [signal]
+                      properties:
+                        signal:
+                          description: Number, or name with or without SIG
+                          oneOf: [{type: integer, minimum: 1, maximum: 64}, {type: string, examples: [TERM]}]
+                        group: {type: boolean, default: true, description: Whether the whole process group gets it}
+              responses:
+                '204': {description: It is sent}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/processes/{process}/stdin:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/process'}
+            post:
+              operationId: writeStdin
+              tags: [processes]
+              summary: Write the body to a process's standard input
+              parameters:
+                - {name: close, in: query, description: Whether standard input is closed afterwards, schema: {type: boolean, default: false}}
+              requestBody:
+                content: {application/octet-stream: {schema: {type: string, format: binary}}}
+              responses:
+                '204': {description: It is on its way}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/processes/{process}/resize:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/process'}
+            post:
+              operationId: resizeTerminal
+              tags: [processes]
               summary: Change the size of a process's terminal
               requestBody:
                 required: true
@@ -329,6 +372,7 @@ extension OpenAPIDocument {
                 - sandbox_not_found # 404
                 - template_not_found # 404
                 - process_not_found # 404
+                - key_not_found # 404
                 - file_not_found # 404
                 - method_not_allowed # 405
                 - name_taken # 409
@@ -337,49 +381,5 @@ extension OpenAPIDocument {
                 - process_exited # 409
                 - file_exists # 409
                 - not_a_directory # 409
-                - is_a_directory # 409
-                - directory_not_empty # 409
-                - checkpoint_blocked # 409
-                - output_lost # 410
-                - body_too_large # 413
-                - unsupported_media_type # 415
-                - range_not_satisfiable # 416
-                - unsupported # 422
-                - cannot_execute # 422
-                - no_such_user # 422
-                - upgrade_required # 426
-                - cancelled # 499
-                - driver_failed # 500
-                - guest_failed # 500
-                - store_failed # 500
-                - internal_error # 500
-                - memory_lost # 500
-                - connection_refused # 502
-                - unavailable # 503
-                - overloaded # 503
-                - deadline_exceeded # 504
-                - no_space # 507
-            Time: {type: string, format: date-time}
-            Path: {type: string, maxLength: 4095, pattern: '^/'}
-            Mode: {type: string, pattern: '^[0-7]{1,5}$', examples: ['0755']}
-            Labels: {type: object, maxProperties: 32, additionalProperties: {type: string, maxLength: 128}}
-            State:
-              type: string
-              enum: [creating, running, paused, suspending, standby, resuming, stopping, stopped, failed]
-            LifecycleSpec:
-              type: object
-              additionalProperties: false
-              properties:
-                idle_timeout: {type: number, minimum: 1, maximum: 2592000, default: 15, description: Seconds without use until on_idle happens}
-                on_idle: {type: string, enum: [standby, stop, delete, none], default: standby}
-                max_age: {type: [number, 'null'], minimum: 1, maximum: 31536000, description: 'Seconds after creation at which it is deleted, or stopped if it is durable'}
-                auto_resume: {type: boolean, default: true, description: Whether a request wakes it}
-            LimitsSpec:
-              type: object
-              additionalProperties: false
-              properties:
-                memory_mib: {type: integer, minimum: 128, maximum: 1048576, default: 2048}
-                cpus: {type: number, minimum: 0.1, maximum: 256, default: 2}
-                pids: {type: integer, minimum: 16, maximum: 65536, default: 1024}
         """# + "\n"
 }

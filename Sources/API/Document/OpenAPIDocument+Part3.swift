@@ -1,6 +1,52 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part3 = #"""
+                - is_a_directory # 409
+                - directory_not_empty # 409
+                - checkpoint_blocked # 409
+                - output_lost # 410
+                - body_too_large # 413
+                - unsupported_media_type # 415
+                - range_not_satisfiable # 416
+                - unsupported # 422
+                - cannot_execute # 422
+                - no_such_user # 422
+                - forbidden # 403
+                - rate_limited # 429
+                - upgrade_required # 426
+                - cancelled # 499
+                - driver_failed # 500
+                - guest_failed # 500
+                - store_failed # 500
+                - internal_error # 500
+                - memory_lost # 500
+                - connection_refused # 502
+                - unavailable # 503
+                - overloaded # 503
+                - deadline_exceeded # 504
+                - no_space # 507
+            Time: {type: string, format: date-time}
+            Path: {type: string, maxLength: 4095, pattern: '^/'}
+            Mode: {type: string, pattern: '^[0-7]{1,5}$', examples: ['0755']}
+            Labels: {type: object, maxProperties: 32, additionalProperties: {type: string, maxLength: 128}}
+            State:
+              type: string
+              enum: [creating, running, paused, suspending, standby, resuming, stopping, stopped, failed]
+            LifecycleSpec:
+              type: object
+              additionalProperties: false
+              properties:
+                idle_timeout: {type: number, minimum: 1, maximum: 2592000, default: 15, description: Seconds without use until on_idle happens}
+                on_idle: {type: string, enum: [standby, stop, delete, none], default: standby}
+                max_age: {type: [number, 'null'], minimum: 1, maximum: 31536000, description: 'Seconds after creation at which it is deleted, or stopped if it is durable'}
+                auto_resume: {type: boolean, default: true, description: Whether a request wakes it}
+            LimitsSpec:
+              type: object
+              additionalProperties: false
+              properties:
+                memory_mib: {type: integer, minimum: 128, maximum: 1048576, default: 2048}
+                cpus: {type: number, minimum: 0.1, maximum: 256, default: 2}
+                pids: {type: integer, minimum: 16, maximum: 65536, default: 1024}
             SandboxSpec:
               type: object
               additionalProperties: false
@@ -180,6 +226,28 @@ extension OpenAPIDocument {
                 kind: {type: string, enum: [created, modified, removed, renamed, attributes, overflow]}
                 path: {type: string, description: Relative to the watched directory}
                 from: {type: string, description: The old path of a rename}
+            Scope:
+              type: string
+              description: '`admin` covers `sandbox:write`, which covers `sandbox:read`.'
+              enum: ['sandbox:read', 'sandbox:write', admin]
+            KeyRequest:
+              type: object
+              additionalProperties: false
+              required: [scopes]
+              properties:
+                scopes: {type: array, items: {$ref: '#/components/schemas/Scope'}, minItems: 1, uniqueItems: true}
+                label: {type: string, description: No control characters; at most 128 bytes, minLength: 1, maxLength: 128}
+                expires_in: {type: number, description: Seconds, minimum: 1, maximum: 315360000}
+            Key:
+              type: object
+              required: [id, scopes, created_at]
+              properties:
+                id: {type: string, examples: [key_2bq4t6xkz3ma, key_file]}
+                label: {type: string}
+                scopes: {type: array, items: {$ref: '#/components/schemas/Scope'}}
+                created_at: {$ref: '#/components/schemas/Time'}
+                expires_at: {$ref: '#/components/schemas/Time'}
+                secret: {type: string, description: Only in the answer to its creation}
             Event:
               type: object
               required: [sequence, at, sandbox, type, detail]

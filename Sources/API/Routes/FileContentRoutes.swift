@@ -15,7 +15,7 @@ extension APIService {
         router.head(path) { request, context in
             let query = try Query(request, known: ["path"])
             let (sandbox, path) = (try context.sandbox(), try GuestPath.of(query))
-            let info = try await runtime.withGuest(sandbox, .request("stat")) { guest in
+            let info = try await look(sandbox, .request("stat"), context) { guest in
                 try await guest.session.stat(path, follow: true)
             }
             guard info.kind != .directory else { throw SandboxError(.isADirectory, "This is a directory.") }
@@ -52,7 +52,7 @@ extension APIService {
         let (sandbox, path) = (try context.sandbox(), try GuestPath.of(query))
         let wanted = ByteRange.parse(request.headers[.range])
         return try await context.connection.whileOpen(endsAtShutdown: false) {
-            try await runtime.withGuest(sandbox, .request("read")) { guest in
+            try await look(sandbox, .request("read"), context) { guest in
                 guard let wanted else { return try await Self.sendWhole(path, guest.session, context) }
                 let size = try await guest.session.stat(path, follow: true).size
                 guard let part = wanted.resolved(size: size) else {

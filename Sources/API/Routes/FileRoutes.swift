@@ -24,7 +24,7 @@ extension APIService {
             let (sandbox, path) = (try context.sandbox(), try GuestPath.of(query))
             let follow = try query.flag("follow") ?? true
             return try Response.json(
-                try await runtime.withGuest(sandbox, .request("stat")) { guest in
+                try await look(sandbox, .request("stat"), context) { guest in
                     FileResource(try await guest.session.stat(path, follow: follow))
                 })
         }
@@ -91,7 +91,7 @@ extension APIService {
         let (sandbox, path) = (try context.sandbox(), try GuestPath.of(query))
         let depth = UInt32(try query.integer("depth", in: 1...64) ?? 1)
         return try await context.connection.whileOpen(endsAtShutdown: true) {
-            try await runtime.withGuest(sandbox, .request("list")) { guest in
+            try await look(sandbox, .request("list"), context) { guest in
                 let records = try await guest.session.list(path, depth: depth)
                 // A tree may be large: it is sent as it is read. The first entry decides between answer and error.
                 var next = try await records.next()
@@ -122,7 +122,7 @@ extension APIService {
         let (sandbox, path) = (try context.sandbox(), try GuestPath.of(query))
         let recursive = try query.flag("recursive") ?? false
         // An open watch needs the guest, and so keeps the sandbox awake.
-        return try await runtime.withGuest(sandbox, .stream("watch")) { guest in
+        return try await look(sandbox, .stream("watch"), context) { guest in
             let records = try await guest.session.watch(path, recursive: recursive)
             return try await context.serveEvents { sink in
                 while let record = try await records.next() {

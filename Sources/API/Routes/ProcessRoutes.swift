@@ -13,14 +13,14 @@ extension APIService {
         router.post(base, use: startProcess)
         router.get(base) { request, context in
             _ = try Query(request, known: [])
-            let items = try await runtime.withGuest(try context.sandbox(), .request("processes")) { guest in
+            let items = try await look(try context.sandbox(), .request("processes"), context) { guest in
                 try await guest.session.processes().map { ProcessResource($0) }
             }
             return try Response.json(Items(items: items))
         }
         router.get("\(base)/table") { request, context in
             _ = try Query(request, known: [])
-            let items = try await runtime.withGuest(try context.sandbox(), .request("process table")) { guest in
+            let items = try await look(try context.sandbox(), .request("process table"), context) { guest in
                 try await guest.session.processTable().map { ProcessTableEntryResource($0) }
             }
             return try Response.json(Items(items: items))
@@ -29,7 +29,7 @@ extension APIService {
             _ = try Query(request, known: [])
             let id = try context.process()
             return try Response.json(
-                try await runtime.withGuest(try context.sandbox(), .request("process")) { guest in
+                try await look(try context.sandbox(), .request("process"), context) { guest in
                     ProcessResource(try await Self.info(of: id, guest.session))
                 })
         }
@@ -89,7 +89,7 @@ extension APIService {
         let timeout = try query.number("timeout", in: 0...3600) ?? 60
         let (sandbox, id) = (try context.sandbox(), try context.process())
         let exit = try await context.connection.whileOpen(endsAtShutdown: true) {
-            try await runtime.withGuest(sandbox, .request("wait")) { guest in
+            try await look(sandbox, .request("wait"), context) { guest in
                 try await Self.waitForExit(of: id, guest.session, timeout: .seconds(timeout))
             }
         }

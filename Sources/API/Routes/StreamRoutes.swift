@@ -21,7 +21,7 @@ extension APIService {
         let (sandbox, id) = (try context.sandbox(), try context.process())
         guard try query.flag("follow") == true else {
             return try Response.json(
-                try await runtime.withGuest(sandbox, .request("output")) { guest in
+                try await look(sandbox, .request("output"), context) { guest in
                     try await Self.retained(id, guest.session, offset: offset, limit: limit)
                 })
         }

@@ -10,7 +10,8 @@ struct ServeCommand: AsyncParsableCommand {
             Needs root. Listens on a Unix socket in the run directory, which needs no key, and on TCP, where the key of the \
             data directory's api-key file is needed. Ends on SIGTERM; sandboxes go on and the next server takes them over. \
             Each option can be given in the environment instead: NIGHTJAR_DATA_DIR, NIGHTJAR_RUN_DIR, NIGHTJAR_LISTEN, \
-            NIGHTJAR_LOG_LEVEL, NIGHTJAR_LOG_FORMAT, NIGHTJAR_PREWARM, NIGHTJAR_LIBEXEC, NIGHTJAR_RUNSC.
+            NIGHTJAR_LOG_LEVEL, NIGHTJAR_LOG_FORMAT, NIGHTJAR_PREWARM, NIGHTJAR_RATE_LIMIT, NIGHTJAR_RATE_BURST, \
+            NIGHTJAR_KEY_STREAMS, NIGHTJAR_LIBEXEC, NIGHTJAR_RUNSC.
 
               nightjar serve
               nightjar serve --listen none --log-format json
@@ -30,6 +31,15 @@ struct ServeCommand: AsyncParsableCommand {
     var logFormat: String?
     @Option(help: "Sandbox processes that are prepared ahead, 0 to 64. (default: 2)")
     var prewarm: Int?
+    @Option(
+        help:
+            "Requests a second of each key on average; the key file's and the Unix socket have no bound. (default: 1000)"
+    )
+    var rateLimit: Int?
+    @Option(help: "Requests of a key at once after a pause. (default: twice the rate)")
+    var rateBurst: Int?
+    @Option(help: "Open event streams and WebSockets of each key. (default: 128)")
+    var keyStreams: Int?
     @Option(help: "Where nightjar-init and nightjar-shim are. (default: beside this program)")
     var libexec: String?
     @Option(help: "The runsc to use. (default: the one in PATH)")
@@ -40,6 +50,8 @@ struct ServeCommand: AsyncParsableCommand {
         let flags = [
             "DATA_DIR": dataDir, "RUN_DIR": runDir, "LISTEN": listen, "LOG_LEVEL": logLevel, "LOG_FORMAT": logFormat,
             "PREWARM": prewarm.map(String.init), "LIBEXEC": libexec, "RUNSC": runsc,
+            "RATE_LIMIT": rateLimit.map(String.init), "RATE_BURST": rateBurst.map(String.init),
+            "KEY_STREAMS": keyStreams.map(String.init),
         ]
         for (name, value) in flags {
             if let value { environment["NIGHTJAR_" + name] = value }

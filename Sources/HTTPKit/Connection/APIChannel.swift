@@ -5,7 +5,12 @@ public import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypes
 internal import NIOHTTPTypesHTTP1
+internal import NIOPosix
 internal import NIOWebSocket
+
+#if canImport(Glibc)
+internal import Glibc
+#endif
 
 /// Bounds of a connection.
 public struct ConnectionLimits: Sendable {
@@ -53,8 +58,7 @@ public struct APIChannel: ServerChildChannel {
 
     public func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
-            let connection = Connection(
-                listener: listener, remote: channel.remoteAddress?.description ?? listener.rawValue)
+            let connection = connection(of: channel)
             let pipeline = channel.pipeline.syncOperations
             let filter = UpgradeFilter(responder: responder, connection: connection, firstHead: limits.firstHead)
             let encoder = HTTPResponseEncoder()
@@ -76,6 +80,21 @@ public struct APIChannel: ServerChildChannel {
             try pipeline.addHandler(upgrade)
             return Value(channel: channel, connection: connection, negotiated: upgrade.upgradeResultFuture)
         }
+    }
+
+    private func connection(of channel: any Channel) -> Connection {
+        let cut: @Sendable () -> Void = { channel.close(promise: nil) }
+        guard listener == .unix else {
+            let remote = channel.remoteAddress
+            return Connection(
+                listener: .tcp, address: remote?.ipAddress ?? "unknown", port: remote?.port, cut: cut)
+        }
+        let connection = Connection(listener: .unix, address: "unix", cut: cut)
+        if let socket = channel as? any SocketOptionProvider {
+            socket.unsafeGetSocketOption(level: .socket, name: .init(rawValue: SO_PEERCRED))
+                .whenSuccess { (credentials: PeerCredentials) in connection.note(peer: credentials) }
+        }
+        return connection
     }
 
     public func handle(value: Value, logger: Logger) async {

@@ -1,3 +1,4 @@
+internal import Access
 internal import NIOCore
 internal import SandboxModel
 internal import Synchronization
@@ -7,6 +8,13 @@ public enum Listener: String, Sendable {
     case tcp
     /// Whoever can open the socket file may do everything.
     case unix
+}
+
+/// What the kernel says of the process at the other end of a Unix socket, in the layout of `struct ucred`.
+struct PeerCredentials: Sendable {
+    var pid: Int32 = 0
+    var uid: UInt32 = 0
+    var gid: UInt32 = 0
 }
 
 /// What a request's handler may want to know of the connection it came by.
@@ -26,14 +34,37 @@ public final class Connection: Sendable {
     }
 
     public let listener: Listener
-    /// The peer's address, for the log.
-    public let remote: String
+    /// The peer's address without its port; `unix` for the Unix socket.
+    let address: String
+    private let port: Int?
+    private let peer = Mutex<PeerCredentials?>(nil)
+    private let cut: @Sendable () -> Void
     private let state = Mutex(State())
 
-    init(listener: Listener, remote: String) {
+    init(listener: Listener, address: String, port: Int? = nil, cut: @escaping @Sendable () -> Void = {}) {
         self.listener = listener
-        self.remote = remote
+        self.address = address
+        self.port = port
+        self.cut = cut
     }
+
+    /// The peer, for the log: an address with its port, or the user and process behind a Unix socket.
+    public var remote: String {
+        if let peer = peer.withLock({ $0 }) { return "unix uid=\(peer.uid) pid=\(peer.pid)" }
+        guard let port else { return address }
+        return address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"
+    }
+
+    func note(peer credentials: PeerCredentials) { peer.withLock { $0 = credentials } }
+
+    /// Whoever opened the Unix socket.
+    var localPrincipal: Principal {
+        let peer = peer.withLock { $0 }
+        return .local(uid: peer?.uid, pid: peer?.pid)
+    }
+
+    /// Closes it at once.
+    func cutOff() { cut() }
 
     func raise(_ signal: Signal) {
         let woken = state.withLock { state in

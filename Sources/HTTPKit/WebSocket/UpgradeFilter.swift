@@ -1,3 +1,4 @@
+internal import Access
 internal import HTTPTypes
 public import Hummingbird
 internal import NIOCore
@@ -34,7 +35,12 @@ extension APIContext {
                 .upgradeRequired, "This path speaks WebSocket.",
                 hint: "open it as a WebSocket (version 13), as the first request of a connection")
         }
-        upgrade.accept(handler, requestID: requestID)
+        let lease = try openStream()
+        upgrade.accept(
+            { socket in
+                defer { withExtendedLifetime(lease) {} }
+                try await handler(socket)
+            }, requestID: requestID)
         return Response(status: .switchingProtocols)
     }
 }
