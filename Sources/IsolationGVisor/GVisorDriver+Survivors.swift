@@ -30,7 +30,8 @@ extension GVisorDriver {
                 throw SandboxError(.driverFailed, "The sandbox's processes are gone.")
             }
             let guest = try await reopen(slot, usesSocket: usesSocket)
-            return GVisorExecution(id: id, guest: guest, slot: slot, usesSocket: usesSocket)
+            return GVisorExecution(
+                id: id, guest: guest, slot: slot, usesSocket: usesSocket, logger: configuration.logger)
         } catch {
             executions.remove(id)
             throw driverError(error, "The sandbox cannot be reattached.")
@@ -39,6 +40,7 @@ extension GVisorDriver {
 
     /// Opens the session of a sandbox that a former server may have left paused.
     private func reopen(_ slot: GVisorSlot, usesSocket: Bool) async throws -> GuestSession {
+        try slot.thaw()
         switch slot.mark {
         case .paused: try await slot.resume(usesSocket: usesSocket, until: .now + .seconds(10))
         case .pausing, .resuming:

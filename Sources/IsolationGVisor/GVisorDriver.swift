@@ -42,7 +42,11 @@ public final class GVisorDriver: IsolationDriver {
 
     /// Keeps the pool of prepared slots filled until the task is cancelled, and then drops them.
     public func run() async throws {
-        await pool.run(configuration.logger) { try await self.createSlot() }
+        await pool.run(configuration.logger) { [logger = configuration.logger] in
+            let slot = try await self.createSlot()
+            slot.freeze(logger)
+            return slot
+        }
     }
 
     public func prewarm(_ count: Int) async {
@@ -102,7 +106,8 @@ public final class GVisorDriver: IsolationDriver {
             taken = slot
             try executions.bind(request.execution, to: slot)
             let guest = try await boot(request, in: slot) { try await begin(slot, usesSocket) }
-            let execution = GVisorExecution(id: request.execution, guest: guest, slot: slot, usesSocket: usesSocket)
+            let execution = GVisorExecution(
+                id: request.execution, guest: guest, slot: slot, usesSocket: usesSocket, logger: configuration.logger)
             try executions.confirm(request.execution)
             return execution
         } catch {
@@ -114,7 +119,7 @@ public final class GVisorDriver: IsolationDriver {
 
     private func takeSlot() async throws -> GVisorSlot {
         while let slot = pool.take() {
-            if await slot.isAlive() { return slot }
+            if await slot.isAlive(), (try? slot.thaw()) != nil { return slot }
             configuration.logger.warning("a prepared sandbox slot died", metadata: ["slot": "\(slot.id)"])
             await slot.removeQuietly(configuration.logger)
         }

@@ -2,6 +2,7 @@ internal import Glibc
 public import GuestClient
 public import Isolation
 internal import LinuxSystem
+internal import Logging
 public import SandboxModel
 internal import Shim
 internal import Synchronization
@@ -12,18 +13,26 @@ public final class GVisorExecution: Execution {
     public let guest: GuestSession
     let slot: GVisorSlot
     private let usesSocket: Bool
+    private let logger: Logger
     private let isPaused = Mutex(false)
 
-    init(id: ExecutionID, guest: GuestSession, slot: GVisorSlot, usesSocket: Bool) {
+    init(id: ExecutionID, guest: GuestSession, slot: GVisorSlot, usesSocket: Bool, logger: Logger) {
         self.id = id
         self.guest = guest
         self.slot = slot
         self.usesSocket = usesSocket
+        self.logger = logger
     }
 
     private var callDeadline: ContinuousClock.Instant { .now + .seconds(10) }
 
     public func pause() async throws {
+        try await halt()
+        slot.freeze(logger)
+    }
+
+    /// Stops the guest's processes; gVisor's own go on.
+    private func halt() async throws {
         guard !isPaused.withLock({ $0 }) else { return }
         // A resume that was not preceded by a pause would end the sandbox, so a later server must know.
         slot.mark(.pausing)
@@ -34,6 +43,7 @@ public final class GVisorExecution: Execution {
 
     public func resume() async throws {
         guard isPaused.withLock({ $0 }) else { return }
+        try slot.thaw()
         slot.mark(.resuming)
         try await slot.resume(usesSocket: usesSocket, until: callDeadline)
         isPaused.withLock { $0 = false }
@@ -49,7 +59,8 @@ public final class GVisorExecution: Execution {
                 .noSpace, "The host's disk has no room for the sandbox's memory.",
                 hint: "free \((memory + CheckpointImage.margin - free) >> 20) MiB more and try again")
         }
-        try await pause()
+        try slot.thaw()
+        try await halt()
         do {
             try await slot.save(
                 to: directory, usesSocket: usesSocket, until: .now + CheckpointImage.deadline(bytes: memory))

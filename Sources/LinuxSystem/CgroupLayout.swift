@@ -6,9 +6,10 @@ internal import SandboxModel
 /// Version 1 has a hierarchy per controller, version 2 one for all. On machines that mount both, each controller is
 /// used where it is: a controller belongs to one of them at a time.
 public struct CgroupLayout: Sendable, Hashable {
-    /// A controller of the two versions' common names; `cpuacct` is part of `cpu` in version 2.
+    /// A controller of the two versions' common names; in version 2 `cpuacct` is part of `cpu`, and every group can be
+    /// frozen without a controller.
     public enum Controller: String, Sendable, Hashable, CaseIterable {
-        case memory, cpu, cpuacct, pids
+        case memory, cpu, cpuacct, pids, freezer
     }
 
     /// Mount points of version 1, by controller.

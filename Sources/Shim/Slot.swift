@@ -151,7 +151,7 @@ struct Slot {
             // A sandbox without its files is of no use. But the gofer also ends when the sandbox does, and may be
             // seen to end first: an orderly end of the sandbox must keep its exit code.
             if pid == gofer { goferIsGone = true }
-            if pid == gofer, status != 0 { kill(sandbox, SIGKILL) }
+            if pid == gofer, status != 0 { endOrphan() }
         }
         return state == .ended && before != .ended
     }
@@ -191,10 +191,22 @@ struct Slot {
     }
 
     /// Ends a sandbox that did not end with its gofer.
-    func endOrphan() { kill(sandbox, SIGKILL) }
+    func endOrphan() {
+        thaw()
+        kill(sandbox, SIGKILL)
+    }
+
+    /// A frozen process of a cgroup of version 1 does not even end by SIGKILL.
+    private func thaw() {
+        for cgroup in arguments.cgroups {
+            let file = cgroup + "/freezer.state"
+            if access(file, F_OK) == 0 { writeFile(file, "THAWED") }
+        }
+    }
 
     /// Sends SIGKILL to everything that is left.
     func killAll() {
+        thaw()
         for child in children() { kill(child.pid, SIGKILL) }
         for cgroup in arguments.cgroups {
             let pids = String(decoding: readFile(cgroup + "/cgroup.procs"), as: UTF8.self)

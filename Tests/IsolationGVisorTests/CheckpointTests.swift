@@ -104,6 +104,44 @@ struct CheckpointTests {
         }
     }
 
+    @Test func `a paused sandbox uses no CPU, and can be checkpointed, killed by force and destroyed`() async throws {
+        try await Fixture.with { fixture in
+            var request = try fixture.request()
+            var execution = try await fixture.driver.start(request)
+            try await execution.pause()
+            try await standsStill(execution)
+            try await execution.checkpoint(to: try fixture.checkpointDirectory())
+            try await execution.pause()
+            try await standsStill(execution)
+            try await execution.resume()
+            #expect(try await execution.shell("echo on") == "on\n")
+            try await execution.pause()
+            try await fixture.driver.destroy(request.execution)
+            fixture.expectNothingLeft()
+
+            request = try fixture.request()
+            execution = try await fixture.driver.start(request)
+            try await execution.pause()
+            let slot = try #require((execution as? GVisorExecution)?.slot)
+            let pids = try TextFile.read(slot.directory + "/pids")
+            let shim = try #require(pids.split(separator: " ").first.flatMap { Int32($0) })
+            #expect(kill(shim, SIGKILL) == 0)
+            try await fixture.driver.destroy(request.execution)
+            fixture.expectNothingLeft()
+        }
+    }
+
+    /// The kernel takes a moment to freeze; from then on not a nanosecond may be added.
+    private func standsStill(_ execution: any Execution) async throws {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while true {
+            let before = try await execution.stats().cpuNanoseconds
+            try await Task.sleep(for: .milliseconds(300))
+            if try await execution.stats().cpuNanoseconds == before { return }
+            try #require(ContinuousClock.now < deadline, "a paused sandbox goes on using CPU")
+        }
+    }
+
     @Test func `a checkpoint that fails is reported and leaves no files`() async throws {
         try await Fixture.with { fixture in
             let request = try fixture.request()

@@ -36,15 +36,51 @@ import Testing
         try await withGroup { group in
             let null = try FileDescriptor.open("/dev/null", O_RDWR)
             let child = try ChildProcess.spawn(
-                ChildCommand("/bin/sh", ["-c", "setsid sleep 100 & sleep 100"], cgroup: group),
+                ChildCommand("/bin/sh", ["-c", "setsid sleep 100 & exec sleep 100"], cgroup: group),
                 descriptors: [null.raw, null.raw, null.raw])
             let deadline = ContinuousClock.now + .seconds(5)
-            while try group.processes().count < 3, ContinuousClock.now < deadline {
+            while try group.processes().count < 2, ContinuousClock.now < deadline {
                 try await Task.sleep(for: .milliseconds(5))
             }
             #expect(try group.processes().contains(child.pid))
             try await group.killAll(until: .now + .seconds(5))
             #expect(try await child.wait(until: .now + .seconds(5)) == .signal(SIGKILL))
+        }
+    }
+
+    @Test(.enabled(if: isReady, reason)) func `a frozen group uses no CPU, goes on when thawed, and can be killed`()
+        async throws
+    {
+        try await withGroup { group in
+            let null = try FileDescriptor.open("/dev/null", O_RDWR)
+            let child = try ChildProcess.spawn(
+                ChildCommand("/bin/sh", ["-c", "while :; do :; done"], cgroup: group),
+                descriptors: [null.raw, null.raw, null.raw])
+            try group.freeze()
+            try group.freeze()
+            try await Self.wait("it stands still") {
+                let before = try group.cpuNanoseconds()
+                try await Task.sleep(for: .milliseconds(100))
+                return try group.cpuNanoseconds() == before
+            }
+            let frozen = try group.cpuNanoseconds()
+            try group.thaw()
+            try group.thaw()
+            try await Self.wait("it goes on") { try group.cpuNanoseconds() > frozen }
+            try group.freeze()
+            try await group.killAll(until: .now + .seconds(5))
+            #expect(try await child.wait(until: .now + .seconds(5)) == .signal(SIGKILL))
+        }
+    }
+
+    private static func wait(_ what: Comment, until holds: () async throws -> Bool) async throws {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while try await !holds() {
+            guard ContinuousClock.now < deadline else {
+                Issue.record(what)
+                return
+            }
+            try await Task.sleep(for: .milliseconds(2))
         }
     }
 
