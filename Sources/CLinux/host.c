@@ -16,9 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef CLOSE_RANGE_CLOEXEC
-#define CLOSE_RANGE_CLOEXEC 4
-#endif
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
@@ -45,11 +42,6 @@ static int child(void *argument) {
     }
     if (s->death_signal != 0 && prctl(PR_SET_PDEATHSIG, s->death_signal) < 0) fail(context);
     if (s->session && setsid() < 0) fail(context);
-    for (const char *const *path = s->cgroups; path != NULL && *path != NULL; path++) {
-        int file = open(*path, O_WRONLY | O_CLOEXEC);
-        if (file < 0 || write(file, "0", 1) != 1) fail(context);
-        close(file);
-    }
     int high[16];
     if (s->descriptor_count > 16) {
         errno = EINVAL;
@@ -59,7 +51,13 @@ static int child(void *argument) {
         if ((high[i] = fcntl(s->descriptors[i], F_DUPFD_CLOEXEC, 32)) < 0) fail(context);
     for (size_t i = 0; i < s->descriptor_count; i++)
         if (dup2(high[i], (int)i) < 0) fail(context);
-    syscall(SYS_close_range, (unsigned)s->descriptor_count, ~0U, CLOSE_RANGE_CLOEXEC);
+    // Closed at once, not by the exec: until then a copy of a lock's descriptor would keep the lock of a parent that died.
+    if (syscall(SYS_close_range, (unsigned)s->descriptor_count, ~0U, 0) < 0) fail(context);
+    for (const char *const *path = s->cgroups; path != NULL && *path != NULL; path++) {
+        int file = open(*path, O_WRONLY | O_CLOEXEC);
+        if (file < 0 || write(file, "0", 1) != 1) fail(context);
+        close(file);
+    }
     if (s->directory != NULL && chdir(s->directory) < 0) fail(context);
     sigset_t none;
     sigemptyset(&none);

@@ -82,6 +82,15 @@ public final class DirectoryLock: Sendable {
         }
     }
 
+    deinit { release() }
+
     /// Gives the lock back before this object goes.
-    public func release() { file.close() }
+    public func release() {
+        // A child that is just being started may still have a copy of the descriptor, and closing ours would not be
+        // enough.
+        let descriptor = file.take()
+        guard descriptor >= 0 else { return }
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }

@@ -83,8 +83,19 @@ import Testing
         let scratch = try Scratch()
         let lock = try #require(try DirectoryLock(scratch.path))
         #expect(try DirectoryLock(scratch.path) == nil)
+        // As a child has one between the call that makes it and the start of its program.
+        let copies = try copies(of: scratch.path + "/lock")
+        #expect(copies.count == 1)
         lock.release()
         #expect(try DirectoryLock(scratch.path) != nil)
+        for copy in copies { close(copy) }
+    }
+
+    /// Duplicates of every descriptor of this process that is open on a file.
+    private func copies(of path: String) throws -> [Int32] {
+        try DirectoryListing.names("/proc/self/fd").filter {
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")) == path
+        }.compactMap(Int32.init).map { dup($0) }
     }
 
     @Test func `usage counts blocks once, and free space is told`() throws {
