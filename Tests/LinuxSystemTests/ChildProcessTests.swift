@@ -68,7 +68,7 @@ import Testing
         await #expect(throws: SandboxError.self) {
             try await ChildProcess.run(ChildCommand("/bin/sleep", ["100"]), until: .now + .milliseconds(100))
         }
-        #expect(start.duration(to: .now) < .seconds(5))
+        #expect(start.duration(to: .now) < .seconds(60))
     }
 
     @Test func `a program that is not there is an error at once`() throws {
