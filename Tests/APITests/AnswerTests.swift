@@ -5,7 +5,7 @@ import Testing
 
 @testable import API
 
-@Suite(.timeLimit(.minutes(1))) struct AnswerTests {
+@Suite(.timeLimit(.minutes(5))) struct AnswerTests {
     @Test func `what needs no sandbox is answered`() async throws {
         try await APIHarness.with { harness in
             let cases = [

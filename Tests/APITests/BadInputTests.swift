@@ -4,7 +4,7 @@ import SandboxModel
 import Testing
 
 /// Nothing that a client can send is answered with a 500: each mistake has a code of its own.
-@Suite(.timeLimit(.minutes(2))) struct BadInputTests {
+@Suite(.timeLimit(.minutes(5))) struct BadInputTests {
     static let long = String(repeating: "x", count: 200_000)
     static let sandbox = "/v1/sandboxes/absent"
     static let cases: [(HTTPRequest.Method, String, String?, Int, String)] = [

@@ -3,7 +3,7 @@ import SandboxModel
 import Testing
 import Wire
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct EndTests {
     @Test func `closing a session fails what is under way and is no error of the guest`() async throws {
         let (guest, session) = try await FakeGuest.session()

@@ -3,7 +3,7 @@ import SandboxModel
 import Testing
 import Wire
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ExecTests {
     @Test func `a run sends its request and input together and returns all output`() async throws {
         let (guest, session) = try await FakeGuest.session()

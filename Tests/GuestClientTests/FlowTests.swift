@@ -3,7 +3,7 @@ import SandboxModel
 import Testing
 import Wire
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct FlowTests {
     @Test func `a slow reader stalls only itself`() async throws {
         let (guest, session) = try await FakeGuest.session()

@@ -3,7 +3,7 @@ import SandboxModel
 import Testing
 import Wire
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct HandshakeTests {
     @Test func `a session begins with the guest's hello`() async throws {
         let (_, session) = try await FakeGuest.session()

@@ -4,7 +4,7 @@ import Testing
 import Wire
 
 /// What a guest that means harm may send. Each ends the session with an error, and nothing traps or grows.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct HostileTests {
     /// One attack on a session with a process stream under way.
     struct Attack: Sendable, CustomTestStringConvertible {

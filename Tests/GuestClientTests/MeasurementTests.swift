@@ -5,7 +5,7 @@ import Wire
 /// Prints what the session adds in time; asserts only that the bytes are right. Meant for release builds.
 @Suite(
     .enabled(if: RealInit.isAvailable, "needs root and a built nightjar-init (NIGHTJAR_INIT)"), .serialized,
-    .timeLimit(.minutes(2)))
+    .timeLimit(.minutes(5)))
 struct MeasurementTests {
     @Test func `latency of pings and of running true`() async throws {
         try await RealInit.with { _, session in

@@ -6,7 +6,7 @@ import Wire
 
 @Suite(
     .enabled(if: RealInit.isAvailable, "needs root and a built nightjar-init (NIGHTJAR_INIT)"), .serialized,
-    .timeLimit(.minutes(2)))
+    .timeLimit(.minutes(5)))
 struct RealFileTests {
     @Test func `files are written, read in parts, listed, changed and removed`() async throws {
         try await RealInit.with { guest, session in

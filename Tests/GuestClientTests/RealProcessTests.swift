@@ -6,7 +6,7 @@ import Wire
 /// The session against the real init.
 @Suite(
     .enabled(if: RealInit.isAvailable, "needs root and a built nightjar-init (NIGHTJAR_INIT)"), .serialized,
-    .timeLimit(.minutes(2)))
+    .timeLimit(.minutes(5)))
 struct RealProcessTests {
     @Test func `a command runs with its environment, directory and user`() async throws {
         try await RealInit.with { _, session in

@@ -3,7 +3,7 @@ import SandboxModel
 import Testing
 import Wire
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct StatusTests {
     @Test(arguments: [
         (WireStatus.Code.ok, SandboxError.Code.guestFailed), (.invalid, .invalidRequest), (.notFound, .fileNotFound),

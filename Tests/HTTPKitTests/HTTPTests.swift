@@ -7,7 +7,7 @@ import Testing
 private let key = "Authorization: Bearer nj_secret\r\n"
 private let end = "Connection: close\r\n\r\n"
 
-@Suite(.timeLimit(.minutes(1))) struct HTTPTests {
+@Suite(.timeLimit(.minutes(5))) struct HTTPTests {
     @Test func `a public path needs no key, another one does`() async throws {
         try await withServer { server in
             let open = try await RawClient.exchange(server, "GET /public HTTP/1.1\r\nHost: x\r\n\(end)")
@@ -208,7 +208,7 @@ private let end = "Connection: close\r\n\r\n"
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct EventStreamTests {
+@Suite(.timeLimit(.minutes(5))) struct EventStreamTests {
     @Test func `events have name, id and data on one line, with heartbeats between, and an error at the end`()
         async throws
     {

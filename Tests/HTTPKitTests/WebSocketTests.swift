@@ -5,7 +5,7 @@ import Testing
 
 private let key = "Authorization: Bearer nj_secret\r\n"
 
-@Suite(.timeLimit(.minutes(1))) struct WebSocketTests {
+@Suite(.timeLimit(.minutes(5))) struct WebSocketTests {
     private func open(_ server: RawClient.Address, _ path: String = "/socket/echo") async throws -> RawClient {
         let client = try await RawClient.connect(server)
         try await client.send("GET \(path) HTTP/1.1\r\nHost: x\r\n\(key)\(RawClient.handshake)\r\n")

@@ -4,7 +4,7 @@ import Testing
 
 @testable import IsolationGVisor
 
-@Suite(.serialized, .enabled(if: Host.isReady, Host.reason), .timeLimit(.minutes(2)))
+@Suite(.serialized, .enabled(if: Host.isReady, Host.reason), .timeLimit(.minutes(5)))
 struct CapabilityTests {
     @Test(arguments: [GVisorConfiguration.Control.socket, .commandLine])
     func `the abilities of this machine are found by trying them`(control: GVisorConfiguration.Control) async throws {

@@ -8,7 +8,7 @@ import Wire
 
 @testable import IsolationGVisor
 
-@Suite(.serialized, .enabled(if: Host.isReady, Host.reason), .timeLimit(.minutes(4)))
+@Suite(.serialized, .enabled(if: Host.isReady, Host.reason), .timeLimit(.minutes(5)))
 struct CheckpointTests {
     /// Starts a process that counts in memory and appends each count to a file when it gets a line.
     private static let counter = "n=0; while read line; do n=$((n+1)); echo $n >> /count; echo $n; done"

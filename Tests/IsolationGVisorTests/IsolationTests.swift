@@ -8,7 +8,7 @@ import Wire
 
 @testable import IsolationGVisor
 
-@Suite(.serialized, .enabled(if: Host.isReady, Host.reason), .timeLimit(.minutes(4)))
+@Suite(.serialized, .enabled(if: Host.isReady, Host.reason), .timeLimit(.minutes(5)))
 struct IsolationTests {
     @Test(arguments: [true, false])
     func `root inside reaches neither the host's files nor its processes nor its network`(direct: Bool) async throws {

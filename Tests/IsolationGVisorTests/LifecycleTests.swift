@@ -8,7 +8,7 @@ import Wire
 
 @testable import IsolationGVisor
 
-@Suite(.serialized, .enabled(if: Host.isReady, Host.reason), .timeLimit(.minutes(3)))
+@Suite(.serialized, .enabled(if: Host.isReady, Host.reason), .timeLimit(.minutes(5)))
 struct LifecycleTests {
     @Test func `a sandbox starts, runs commands and leaves nothing when it is destroyed`() async throws {
         try await Fixture.with { fixture in

@@ -8,7 +8,7 @@ import Wire
 
 @testable import IsolationGVisor
 
-@Suite(.serialized, .enabled(if: Host.isReady, Host.reason), .timeLimit(.minutes(4)))
+@Suite(.serialized, .enabled(if: Host.isReady, Host.reason), .timeLimit(.minutes(5)))
 struct RecoveryTests {
     @Test func `another server finds a sandbox and goes on with its processes`() async throws {
         try await Fixture.with { fixture in

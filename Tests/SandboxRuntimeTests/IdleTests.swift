@@ -6,7 +6,7 @@ import Wire
 
 @testable import SandboxRuntime
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct IdleTests {
     /// Looks at the sandboxes now, and waits until what follows is done.
     private func look(_ runtime: SandboxRuntime) async throws {

@@ -4,7 +4,7 @@ import SandboxRuntime
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct LifecycleTests {
     @Test func `a sandbox sleeps and wakes with its memory`() async throws {
         let node = try Node()

@@ -7,7 +7,7 @@ import Testing
 @testable import SandboxRuntime
 
 /// Every command in every phase, held to a table.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct MachineTests {
     enum Name: String, CaseIterable, Sendable {
         case creating, adopting, running, pausing, paused, unpausing, recovering, suspending, idleSuspending, standby

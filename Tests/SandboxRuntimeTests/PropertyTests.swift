@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// Random sequences of operations, failures and restarts; what must always hold is looked at after each.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct PropertyTests {
     /// A small generator that a seed determines.
     struct Random: RandomNumberGenerator {

@@ -9,7 +9,7 @@ import Testing
 
 @testable import SandboxRuntime
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ReconcileTests {
     @Test func `running and paused sandboxes outlive the server`() async throws {
         let node = try Node()

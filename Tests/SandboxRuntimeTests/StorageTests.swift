@@ -5,7 +5,7 @@ import Testing
 @testable import SandboxImages
 @testable import SandboxStorage
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct StorageTests {
     /// Goes away with the test.
     private final class Scratch: Sendable {

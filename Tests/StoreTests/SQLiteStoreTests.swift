@@ -4,7 +4,7 @@ import Store
 import StoreSQLite
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct SQLiteStoreTests {
     /// Goes away with the test.
     private final class Scratch: Sendable {

@@ -39,7 +39,7 @@ struct TestFailure: Error, CustomStringConvertible {
 
 /// Polls until `condition` gives a value.
 func eventually<R>(
-    _ what: String, within limit: Duration = .seconds(20), _ condition: () async throws -> R?
+    _ what: String, within limit: Duration = .seconds(60), _ condition: () async throws -> R?
 ) async throws -> R {
     let deadline = ContinuousClock.now + limit
     while true {
