@@ -146,7 +146,7 @@ struct FailureTests {
             let memory = node.processes(made)?.memory
             node.processes(made)?.guest.hangUp()
             try await eventually("it was reattached") { node.world.count(.reattach) == 1 }
-            try await runtime.withGuest("one", .request("exec")) { try await $0.session.ping(deadline: .seconds(2)) }
+            try await runtime.withGuest("one", .request("exec")) { try await $0.session.ping(deadline: .seconds(30)) }
             #expect(node.processes(made)?.memory == memory)
             node.world.fail(.reattach)
             node.processes(made)?.guest.hangUp()

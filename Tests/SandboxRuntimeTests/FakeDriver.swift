@@ -244,7 +244,7 @@ final class FakeDriver: IsolationDriver {
 
     private func execution(_ processes: FakeProcesses) async throws -> FakeExecution {
         let session = try await GuestSession.open(
-            descriptor: processes.guest.connect(), deadline: .seconds(5), logger: quiet, requestDeadline: .seconds(2))
+            descriptor: processes.guest.connect(), deadline: .seconds(30), logger: quiet, requestDeadline: .seconds(30))
         return FakeExecution(processes: processes, guest: session, world: world)
     }
 }

@@ -59,7 +59,7 @@ final class Node: Sendable {
         configuration.bootID = boot
         configuration.reservedSpace = 0
         configuration.stopGrace = .milliseconds(100)
-        configuration.guestDeadline = .seconds(2)
+        configuration.guestDeadline = .seconds(20)
         configuration.metadataPort = nil
         change(&configuration)
         let directory = try DataDirectory(path: path)

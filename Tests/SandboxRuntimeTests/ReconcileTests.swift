@@ -26,7 +26,7 @@ struct ReconcileTests {
             #expect(two.state == .paused)
             #expect(node.processes(two)?.state.withLock { $0.paused } == true)
             #expect([node.processes(one)?.memory, node.processes(two)?.memory] == memories)
-            try await runtime.withGuest("two", .request("exec")) { try await $0.session.ping(deadline: .seconds(2)) }
+            try await runtime.withGuest("two", .request("exec")) { try await $0.session.ping(deadline: .seconds(30)) }
             #expect(node.world.count(.start) == 2)
         }
     }
