@@ -63,7 +63,9 @@ struct PropertyTests {
             case 4: _ = try await runtime.stop(name)
             case 5: try await runtime.delete(name)
             default:
-                try await runtime.withGuest(name, .request("exec")) { try await $0.session.ping(deadline: .seconds(30)) }
+                try await runtime.withGuest(name, .request("exec")) {
+                    try await $0.session.ping(deadline: .seconds(30))
+                }
             }
         } catch let error as SandboxError {
             #expect(Self.codes.contains(error.code), "\(action): \(error)")
