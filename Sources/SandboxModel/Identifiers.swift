@@ -1,14 +1,23 @@
-/// A sandbox's identifier: `sb_` and 20 random characters of base 32 (100 bits). Never reused.
-public struct SandboxID: Sendable, Hashable, Codable, CustomStringConvertible {
+/// What an ``Identifier`` names.
+public protocol IdentifiedKind: Sendable {
+    /// Two letters before the underscore.
+    static var prefix: String { get }
+    /// With its article, for messages.
+    static var name: String { get }
+}
+
+/// A kind's two letters, `_`, and 20 random characters of base 32 (100 bits). Never reused.
+public struct Identifier<Kind: IdentifiedKind>: Sendable, Hashable, Codable, CustomStringConvertible {
     public let rawValue: String
 
     /// Makes a new one from the system's randomness.
-    public init() { rawValue = "sb_" + randomToken(20) }
+    public init() { rawValue = Kind.prefix + "_" + randomToken(20) }
 
     /// Accepts only what ``init()`` could have made.
     public init?(_ text: String) {
-        let body = text.utf8.dropFirst(3)
-        guard text.hasPrefix("sb_"), body.count == 20, body.allSatisfy(tokenAlphabet.contains) else { return nil }
+        let prefix = Kind.prefix + "_"
+        let body = text.utf8.dropFirst(prefix.utf8.count)
+        guard text.hasPrefix(prefix), body.count == 20, body.allSatisfy(tokenAlphabet.contains) else { return nil }
         rawValue = text
     }
 
@@ -16,9 +25,9 @@ public struct SandboxID: Sendable, Hashable, Codable, CustomStringConvertible {
 
     public init(from decoder: any Decoder) throws {
         let text = try decoder.singleValueContainer().decode(String.self)
-        guard let id = SandboxID(text) else {
+        guard let id = Self(text) else {
             throw DecodingError.dataCorrupted(
-                .init(codingPath: decoder.codingPath, debugDescription: "not a sandbox id"))
+                .init(codingPath: decoder.codingPath, debugDescription: "not \(Kind.name) id"))
         }
         self = id
     }
@@ -28,31 +37,25 @@ public struct SandboxID: Sendable, Hashable, Codable, CustomStringConvertible {
         try container.encode(rawValue)
     }
 }
+
+/// Names sandboxes.
+public enum SandboxKind: IdentifiedKind {
+    public static let prefix = "sb"
+    public static let name = "a sandbox"
+}
+
+/// Names incarnations of a sandbox's processes.
+public enum ExecutionKind: IdentifiedKind {
+    public static let prefix = "ex"
+    public static let name = "an execution"
+}
+
+/// A sandbox's identifier, such as `sb_` and 20 characters.
+public typealias SandboxID = Identifier<SandboxKind>
 
 /// One incarnation of a sandbox's processes on the host. Every start and every wake makes a new one, so that whoever
 /// comes late (a reaper, a kill) never hits the incarnation after the one that was meant.
-public struct ExecutionID: Sendable, Hashable, Codable, CustomStringConvertible {
-    public let rawValue: String
-    public init() { rawValue = "ex_" + randomToken(20) }
-    public init?(_ text: String) {
-        let body = text.utf8.dropFirst(3)
-        guard text.hasPrefix("ex_"), body.count == 20, body.allSatisfy(tokenAlphabet.contains) else { return nil }
-        rawValue = text
-    }
-    public var description: String { rawValue }
-    public init(from decoder: any Decoder) throws {
-        let text = try decoder.singleValueContainer().decode(String.self)
-        guard let id = ExecutionID(text) else {
-            throw DecodingError.dataCorrupted(
-                .init(codingPath: decoder.codingPath, debugDescription: "not an execution id"))
-        }
-        self = id
-    }
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(rawValue)
-    }
-}
+public typealias ExecutionID = Identifier<ExecutionKind>
 
 private let tokenAlphabet: [UInt8] = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)
 
