@@ -101,6 +101,10 @@ final class TestServer: Sendable {
         _ = try await eventually("all processes are dead") { () -> Bool? in
             let all = Host.processes().filter { $0.commandLine.contains(runDirectory + "/") }
             for process in all { Glibc.kill(process.pid, SIGKILL) }
+            // What is frozen would not even end by SIGKILL.
+            for group in cgroups() {
+                try? "THAWED".write(toFile: group + "/freezer.state", atomically: false, encoding: .utf8)
+            }
             return all.isEmpty ? true : nil
         }
         _ = try await eventually("the control groups are gone") { () -> Bool? in
