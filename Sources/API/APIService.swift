@@ -27,6 +27,7 @@ public struct APIService: Sendable {
     /// A router with all routes, each with its rule.
     public func router() -> APIRouter {
         APIRouter(rules: Self.rules) { router in
+            router.add(middleware: AdmissionWaitMiddleware())
             addSystemRoutes(to: router)
             addKeyRoutes(to: router)
             addSandboxRoutes(to: router)

@@ -33,7 +33,7 @@ public struct NightjarCommand: AsyncParsableCommand {
                 name: "The server",
                 subcommands: [
                     ServeCommand.self, KeyCommand.self, EventsCommand.self, TemplateCommand.self,
-                    CapabilitiesCommand.self,
+                    CapabilitiesCommand.self, NodeCommand.self,
                     DoctorCommand.self, DemoCommand.self, BenchCommand.self, VersionCommand.self,
                 ]),
         ])

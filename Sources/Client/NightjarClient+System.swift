@@ -13,6 +13,9 @@ extension NightjarClient {
 
     public func capabilities() async throws -> CapabilitiesResource { try await call(.GET, Target("capabilities")) }
 
+    /// What the node has, what is promised of it, and who waits.
+    public func node() async throws -> NodeResource { try await call(.GET, Target("node")) }
+
     public func templates() async throws -> [TemplateResource] {
         let list: Items<TemplateResource> = try await call(.GET, Target("templates"))
         return list.items

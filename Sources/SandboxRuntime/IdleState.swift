@@ -13,6 +13,8 @@ struct IdleState: Sendable {
     private var lastBusy: Moment
     private var lastForegroundEnd: Moment
     private var sample: (at: Moment, cpu: UInt64)?
+    /// Whether a share of CPU was measured since the last activity.
+    private var isMeasured = false
     /// Share of a core in the newest sample, if it was above the threshold.
     private(set) var busyShare: Double?
     /// Descriptions of foreground processes that ran when last looked.
@@ -46,6 +48,7 @@ struct IdleState: Sendable {
         activities[activity, default: 0] += 1
         // The CPU of a request is no sign of work that goes on behind it, and it may change what stood in the way.
         sample = nil
+        isMeasured = false
         busyShare = nil
         blockers = []
         failure = nil
@@ -64,6 +67,7 @@ struct IdleState: Sendable {
         defer { sample = (now, cpu) }
         guard let sample, now > sample.at, cpu >= sample.cpu else { return }
         let share = Double(cpu - sample.cpu) / 1e9 / now.seconds(since: sample.at)
+        isMeasured = true
         busyShare = share >= threshold ? share : nil
         if busyShare != nil { lastBusy = now }
     }
@@ -142,6 +146,19 @@ struct IdleState: Sendable {
         activities.isEmpty && busyShare == nil && lifecycle.onIdle != .none && now >= notBefore
             && now.seconds(since: idleSince) >= lifecycle.idleTimeout
     }
+
+    /// Whether it may be put to standby before its idle timeout, because others need its place: nobody uses it, it is seen
+    /// to use no CPU, its rules allow standby, and it would wake by itself when it is called.
+    func mayLeave(_ lifecycle: LifecyclePolicy, now: Moment, grace: Double) -> Bool {
+        guard activities.isEmpty, busyShare == nil, lifecycle.onIdle == .standby, lifecycle.autoResume,
+            now >= notBefore, now.seconds(since: idleSince) >= grace, let sample
+        else { return false }
+        // The first sample is a beginning only; from the second on a share is known.
+        return isMeasured || now.seconds(since: sample.at) >= IdleState.shortestSample
+    }
+
+    /// Seconds over which a share of CPU means something.
+    static let shortestSample = 0.2
 
     struct Verdict: Sendable, Hashable {
         /// As in `awake_because`.

@@ -31,6 +31,10 @@ public struct RuntimeConfiguration: Sendable {
     public var parallelism = 16
     /// Offers `GET http://127.0.0.1:7576/v1/metadata` inside every sandbox; `nil`: not.
     public var metadataPort: UInt16? = 7576
+    /// Who may begin to run, and how others wait.
+    public var admission = AdmissionPolicy()
+    /// Bytes of memory that a sandbox takes as soon as it runs, beside what it had in memory when it fell asleep.
+    public var freshMemory: Int64 = 64 << 20
     /// Bytes that a checkpoint leaves free on the device.
     public var reservedSpace: Int64 = 256 << 20
 

@@ -23,6 +23,33 @@ struct RuntimeMetrics: Sendable {
             .increment()
     }
 
+    /// Counts a start that was let in, and how long it waited.
+    func admitted(seconds: Double) {
+        Counter(label: "nightjar_admissions_total", dimensions: [("outcome", "admitted")]).increment()
+        Timer(label: "nightjar_admission_wait_seconds").recordNanoseconds(Int64(seconds * 1e9))
+    }
+
+    func refused(_ error: SandboxError) {
+        Counter(label: "nightjar_admissions_total", dimensions: [("outcome", error.code.rawValue)]).increment()
+    }
+
+    /// Counts an attempt to put a sandbox to standby to make room.
+    func evicted(_ outcome: String) {
+        Counter(label: "nightjar_evictions_total", dimensions: [("outcome", outcome)]).increment()
+    }
+
+    func node(_ queue: AdmissionQueue) {
+        let budget = queue.policy.budget
+        Gauge(label: "nightjar_admission_waiting").record(queue.waiting)
+        Gauge(label: "nightjar_admission_starting").record(queue.starting.count)
+        Gauge(label: "nightjar_reserved_memory_bytes").record(queue.reserved.memory)
+        Gauge(label: "nightjar_reserved_cpus").record(queue.reserved.cpus)
+        Gauge(label: "nightjar_reserved_sandboxes").record(queue.reserved.sandboxes)
+        Gauge(label: "nightjar_budget_memory_bytes").record(budget.memory)
+        Gauge(label: "nightjar_budget_cpus").record(budget.cpus)
+        Gauge(label: "nightjar_budget_sandboxes").record(budget.sandboxes)
+    }
+
     func population(_ counts: [SandboxState: Int]) {
         for state in SandboxState.allCases {
             Gauge(label: "nightjar_sandboxes", dimensions: [("state", state.rawValue)]).record(counts[state] ?? 0)

@@ -15,7 +15,8 @@ extension SandboxMachine {
         case .run: return run()
         case .pause: return pause()
         case .standby: return standby()
-        case .idleStandby: return idleStandby()
+        case .idleStandby: return unaskedStandby(.idle)
+        case .pressureStandby: return unaskedStandby(.pressure)
         case .stop: return stop()
         case .idleStop: return idleStop()
         case .delete: return delete()
@@ -70,24 +71,26 @@ extension SandboxMachine {
         case .standby: return .already
         case .suspending(_, let transition, let suspension):
             return suspension.calledOff ? .after(transition) : .join(transition)
-        case .running(let incarnation): return suspending(incarnation, fromPaused: false, automatic: false)
-        case .paused(let incarnation): return suspending(incarnation, fromPaused: true, automatic: false)
+        case .running(let incarnation): return suspending(incarnation, fromPaused: false, .request)
+        case .paused(let incarnation): return suspending(incarnation, fromPaused: true, .request)
         case .stopped, .failed: return .refuse(wrongState("standby", "it has no memory to keep"))
         default: return waitForOther()
         }
     }
 
     /// Only of a sandbox that runs and that nobody uses.
-    private mutating func idleStandby() -> Decision {
+    private mutating func unaskedStandby(_ cause: Suspension.Cause) -> Decision {
         guard case .running(let incarnation) = phase, idle.activities.isEmpty else {
             return .refuse(wrongState("standby", "it is in use"))
         }
-        return suspending(incarnation, fromPaused: false, automatic: true)
+        return suspending(incarnation, fromPaused: false, cause)
     }
 
-    private mutating func suspending(_ incarnation: Incarnation, fromPaused: Bool, automatic: Bool) -> Decision {
+    private mutating func suspending(
+        _ incarnation: Incarnation, fromPaused: Bool, _ cause: Suspension.Cause
+    ) -> Decision {
         let transition = Transition(.standby)
-        let suspension = Suspension(fromPaused: fromPaused, automatic: automatic)
+        let suspension = Suspension(fromPaused: fromPaused, cause: cause)
         phase = .suspending(incarnation, transition, suspension)
         return .begin(Work(transition: transition, step: .standby(incarnation, suspension)))
     }

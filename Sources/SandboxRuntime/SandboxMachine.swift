@@ -53,17 +53,26 @@ struct SandboxMachine: Sendable {
     struct Suspension: Sendable, Hashable {
         /// Whether it was paused in RAM before, and is to be again if the standby fails.
         var fromPaused: Bool
-        /// Caused by idleness; a request may call it off.
-        var automatic: Bool
+        var cause: Cause
         /// A request came: the next step turns back.
         var calledOff = false
         /// The memory is durable and will be recorded: there is no way back.
         var committed = false
+
+        /// Why it was begun.
+        enum Cause: String, Sendable, Hashable {
+            case request, idle
+            /// To make room for others.
+            case pressure
+        }
+
+        /// Nobody asked for it; a request may call it off.
+        var automatic: Bool { cause != .request }
     }
 
     /// What is asked of a sandbox.
     enum Command: Sendable, Hashable, CaseIterable {
-        case run, pause, standby, idleStandby, stop, idleStop, delete
+        case run, pause, standby, idleStandby, pressureStandby, stop, idleStop, delete
     }
 
     /// What to do about a command.
@@ -105,7 +114,9 @@ struct SandboxMachine: Sendable {
     var phase: Phase
     /// As confirmed by the store.
     private(set) var status: SandboxRecord.Status
-    var spec: ValidatedSpec
+    private(set) var spec: ValidatedSpec
+    /// Number of the change that ``spec`` comes from.
+    private var specChange: UInt64 = 0
     var initLayer: String
     var idle: IdleState
     private var losses: [ExecutionID: Loss] = [:]
@@ -162,6 +173,12 @@ struct SandboxMachine: Sendable {
     mutating func confirm(_ status: SandboxRecord.Status, by transition: Transition) {
         guard isCurrent(transition) else { return }
         self.status = status
+    }
+
+    /// Takes over a specification that the store has confirmed. Confirmations may come in another order than the store's.
+    mutating func confirm(_ spec: ValidatedSpec, change: UInt64) {
+        guard change > specChange else { return }
+        (self.spec, specChange) = (spec, change)
     }
 
     // MARK: The ends of transitions

@@ -15,15 +15,30 @@ extension SandboxRuntime {
     /// - Parameter idempotency: A repeated creation with the same key and fingerprint within 24 hours returns the same
     ///   sandbox as it is now, as long as it exists; one that comes while the first is under way waits for it.
     /// - Throws: ``SandboxError`` with `invalid_request` or `invalid_name`, `template_not_found`, `name_taken`,
-    ///   `idempotency_conflict`, `unsupported` if the tier cannot run here, `no_space`, `driver_failed`.
+    ///   `idempotency_conflict`, `unsupported` if the tier cannot run here, `no_space`, `driver_failed`,
+    ///   `overloaded` if the node has no room in time, and `unsupported` if it can never have so much.
     public func create(_ spec: SandboxSpec, idempotency: Idempotency?) async throws -> SandboxResource {
         let spec = try spec.validated()
         if let idempotency, !Idempotency.isValid(key: idempotency.key) {
             throw SandboxError(.invalidRequest, "Idempotency-Key must be 1 to 255 visible ASCII characters.")
         }
+        while true {
+            do {
+                return try await createOnce(spec, idempotency)
+            } catch let error as SandboxError where error.code == .cancelled && idempotency != nil {
+                // This one had joined a creation with the same key that was given up before its turn, because the others
+                // that waited for it had gone.
+                try Task.checkCancellation()
+                try await Task.sleep(for: .milliseconds(10))
+            }
+        }
+    }
+
+    private func createOnce(_ spec: ValidatedSpec, _ idempotency: Idempotency?) async throws -> SandboxResource {
         if isStopping { throw SandboxError.stopping }
         guard registry.isLoaded else { throw SandboxError.starting }
         let transition = Transition(.create, beginning: ExecutionID())
+        transition.patience = AdmissionWait.limit
         let id = SandboxID()
         if let idempotency {
             let mine = Registry.PendingKey(fingerprint: idempotency.fingerprint, transition: transition, sandbox: id)
@@ -85,6 +100,7 @@ extension SandboxRuntime {
                 .unsupported, "The tier \(tier) cannot run here: \(capabilities.run.reason ?? "unknown reason").",
                 hint: "see `nightjar doctor`")
         }
+        try admission.check(Demand(spec.value.limits))
         let template = try await images.template(spec.value.template)
         guard template.resource.isolation.contains(tier) else {
             throw SandboxError(.unsupported, "The template \(spec.value.template) is not made for the tier \(tier).")
@@ -108,11 +124,13 @@ extension SandboxRuntime {
             try await store.insert(
                 record, idempotency: idempotency, events: [event("sandbox.created", sandbox)], durability: .process)
             feed.signal()
-            try await storage.createSandbox(sandbox.id, durable: sandbox.durable)
-            let incarnation = try await launch(sandbox, transition)
-            // From here on it is promised to the caller.
-            try await confirmRunning(
-                sandbox, transition, incarnation, from: "creating", durability: sandbox.durable ? .device : .process)
+            try await admitted(sandbox, transition, growth: configuration.freshMemory) {
+                try await storage.createSandbox(sandbox.id, durable: sandbox.durable)
+                let incarnation = try await launch(sandbox, transition)
+                // From here on it is promised to the caller.
+                try await confirmRunning(
+                    sandbox, transition, incarnation, from: "creating", durability: sandbox.durable ? .device : .process)
+            }
         } catch {
             await undoCreation(sandbox, transition, error)
             throw error

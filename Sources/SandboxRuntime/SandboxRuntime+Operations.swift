@@ -37,10 +37,13 @@ extension SandboxRuntime {
         case .failure(let error):
             context["error"] = "\(error)"
             logger.log(
-                level: error.code == .checkpointBlocked ? .info : .warning, "Transition failed", metadata: context)
+                level: Self.expected.contains(error.code) ? .info : .warning, "Transition failed", metadata: context)
         }
         transition.finish(outcome)
     }
+
+    /// Errors that say more about the request or the moment than about the server.
+    private static let expected: Set<SandboxError.Code> = [.checkpointBlocked, .overloaded, .cancelled]
 
     private func carryOut(_ work: SandboxMachine.Work, on sandbox: Sandbox) async throws {
         let transition = work.transition
@@ -113,8 +116,21 @@ extension SandboxRuntime {
     /// Ends a transition's phase and begins what has to follow.
     func settle(_ sandbox: Sandbox, _ transition: Transition, to rest: SandboxMachine.Rest) {
         let now = clock.moment
-        let next = sandbox.machine.withLock { $0.finish(transition, to: rest, now: now) }
+        var freed = false
+        let next = sandbox.machine.withLock { machine in
+            guard machine.isCurrent(transition) else { return nil as SandboxMachine.Work? }
+            let next = machine.finish(transition, to: rest, now: now)
+            // In the same lock as the phase, so that the two never disagree.
+            switch rest {
+            case .running, .paused: admission.hold(sandbox.id, Demand(sandbox.limits))
+            case .standby, .stopped, .failed, .gone:
+                admission.release(sandbox.id)
+                freed = true
+            }
+            return next
+        }
         if let next { begin(next, on: sandbox) }
+        if freed { makeRoom() }
     }
 
     func isCurrent(_ transition: Transition, _ sandbox: Sandbox) -> Bool {

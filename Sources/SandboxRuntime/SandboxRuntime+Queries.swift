@@ -141,15 +141,18 @@ extension SandboxRuntime {
     /// - Throws: ``SandboxError`` with `invalid_request` if a value is out of its bounds.
     public func update(_ reference: String, _ change: SandboxChange) async throws -> SandboxResource {
         let sandbox = try registry.find(reference)
-        var spec = sandbox.machine.withLock { $0.spec.value }
-        if let labels = change.labels { spec.labels = labels }
-        if let lifecycle = change.lifecycle { spec.lifecycle = lifecycle.applied(to: spec.lifecycle) }
-        let valid = try spec.validated()
-        guard try await store.setSpec(valid, of: sandbox.id, events: [event("sandbox.updated", sandbox)]) else {
-            throw SandboxError.notFound(reference)
+        // Read, changed and written in one transaction, and numbered in it: two changes at once never lose a field.
+        let changed = try await store.changeSpec(
+            of: sandbox.id, events: [event("sandbox.updated", sandbox)]
+        ) { [self] current -> (ValidatedSpec, UInt64) in
+            var spec = current.value
+            if let labels = change.labels { spec.labels = labels }
+            if let lifecycle = change.lifecycle { spec.lifecycle = lifecycle.applied(to: spec.lifecycle) }
+            return (try spec.validated(), specChanges.wrappingAdd(1, ordering: .relaxed).newValue)
         }
+        guard let (spec, number) = changed else { throw SandboxError.notFound(reference) }
         feed.signal()
-        sandbox.machine.withLock { $0.spec = valid }
+        sandbox.machine.withLock { $0.confirm(spec, change: number) }
         return sandbox.resource(clock: clock)
     }
 

@@ -103,7 +103,7 @@ extension SandboxRuntime {
         _ sandbox: Sandbox, _ transition: Transition, _ suspension: SandboxMachine.Suspension, bytes: Int64
     ) async throws {
         guard sandbox.machine.withLock({ $0.commit(transition) }) else { throw SandboxError.calledOff }
-        let detail = ["bytes": "\(bytes)", "reason": suspension.automatic ? "idle" : "request"]
+        let detail = ["bytes": "\(bytes)", "reason": suspension.cause.rawValue]
         try await record(
             sandbox, transition, .standby, events: [event("sandbox.standby", sandbox, detail)], durability: .device
         ) { status in

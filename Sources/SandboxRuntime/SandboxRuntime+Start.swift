@@ -11,11 +11,32 @@ extension SandboxRuntime {
     /// A fresh start on the files that there are, from `stopped` or `failed`.
     func restart(_ sandbox: Sandbox, _ transition: Transition) async throws {
         let origin = sandbox.machine.withLock { $0.status }
+        let rest: SandboxMachine.Rest = origin.state == .failed ? .failed : .stopped
+        try await inTurn(sandbox, transition, growth: configuration.freshMemory, orBackTo: rest) {
+            do {
+                try await recordResuming(sandbox, transition, from: origin.state)
+                try await startAfresh(sandbox, transition, problem: origin.problem)
+            } catch {
+                try await fallBack(sandbox, transition, error)
+            }
+        }
+    }
+
+    /// Carries out a wake or start when its turn comes; until then, nothing is recorded. If it does not come, the sandbox
+    /// is as it was.
+    private func inTurn(
+        _ sandbox: Sandbox, _ transition: Transition, growth: Int64, orBackTo rest: SandboxMachine.Rest,
+        _ body: () async throws -> Void
+    ) async throws {
+        var isTurn = false
         do {
-            try await recordResuming(sandbox, transition, from: origin.state)
-            try await startAfresh(sandbox, transition, problem: origin.problem)
+            try await admitted(sandbox, transition, growth: growth) {
+                isTurn = true
+                try await body()
+            }
         } catch {
-            try await fallBack(sandbox, transition, origin, error)
+            if !isTurn { settle(sandbox, transition, to: rest) }
+            throw error
         }
     }
 
@@ -32,22 +53,29 @@ extension SandboxRuntime {
     /// and again can stop it.
     func wake(_ sandbox: Sandbox, _ transition: Transition) async throws {
         let origin = sandbox.machine.withLock { $0.status }
-        do {
-            try await recordResuming(sandbox, transition, from: .standby)
-            let manifest: CheckpointManifest
+        let growth = (origin.checkpoint?.bytes ?? 0) + configuration.freshMemory
+        try await inTurn(sandbox, transition, growth: growth, orBackTo: .standby) {
             do {
-                guard let checkpoint = origin.checkpoint else {
-                    throw UnusableCheckpoint(reason: "it was never recorded")
-                }
-                manifest = try await storage.validateCheckpoint(of: sandbox.id, generation: checkpoint.generation)
-            } catch let unusable as UnusableCheckpoint {
-                return try await wakeWithoutMemory(sandbox, transition, unusable)
+                try await wake(sandbox, transition, origin)
+            } catch {
+                try await fallBack(sandbox, transition, error)
             }
-            let incarnation = try await restore(sandbox, transition, manifest)
-            try await confirmWake(sandbox, transition, incarnation, origin)
-        } catch {
-            try await fallBack(sandbox, transition, origin, error)
         }
+    }
+
+    private func wake(_ sandbox: Sandbox, _ transition: Transition, _ origin: SandboxRecord.Status) async throws {
+        try await recordResuming(sandbox, transition, from: .standby)
+        let manifest: CheckpointManifest
+        do {
+            guard let checkpoint = origin.checkpoint else {
+                throw UnusableCheckpoint(reason: "it was never recorded")
+            }
+            manifest = try await storage.validateCheckpoint(of: sandbox.id, generation: checkpoint.generation)
+        } catch let unusable as UnusableCheckpoint {
+            return try await wakeWithoutMemory(sandbox, transition, unusable)
+        }
+        let incarnation = try await restore(sandbox, transition, manifest)
+        try await confirmWake(sandbox, transition, incarnation, origin)
     }
 
     private func recordResuming(_ sandbox: Sandbox, _ transition: Transition, from state: SandboxState) async throws {
@@ -126,7 +154,7 @@ extension SandboxRuntime {
 
     /// After a failed wake or start: the state before it, with the memory if there was some.
     private func fallBack(
-        _ sandbox: Sandbox, _ transition: Transition, _ origin: SandboxRecord.Status, _ error: any Error
+        _ sandbox: Sandbox, _ transition: Transition, _ error: any Error
     ) async throws -> Never {
         guard isCurrent(transition, sandbox) else { throw error }
         if let execution = transition.execution {

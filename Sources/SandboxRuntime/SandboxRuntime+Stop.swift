@@ -112,6 +112,7 @@ extension SandboxRuntime {
     func delete(
         _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation?, overtaken: Transition?
     ) async throws {
+        overtaken?.withdraw(.overtaken)
         do {
             try await record(sandbox, transition, .stopping) { $0.deleting = true }
             await incarnation?.session.close()

@@ -33,6 +33,10 @@ public final class SandboxRuntime: Service, Sendable {
     /// What lasts as long as an incarnation: its watch and its host services.
     let watchers = OperationRunner()
     let shared = Mutex(Shared())
+    /// Who may begin to run.
+    let admission: Admission
+    /// Numbers changes of specifications in the order of the store.
+    let specChanges = Atomic<UInt64>(0)
 
     struct Shared: Sendable {
         var ready = false
@@ -59,6 +63,7 @@ public final class SandboxRuntime: Service, Sendable {
         self.configuration = configuration
         self.logger = logger
         self.clock = clock
+        admission = Admission(policy: configuration.admission)
     }
 
     /// Takes over what a former server left, then looks after the sandboxes until it is told to end.
@@ -72,6 +77,7 @@ public final class SandboxRuntime: Service, Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.operations.run() }
             group.addTask { await self.watchers.run() }
+            group.addTask { await self.tendAdmission() }
             group.addTask {
                 try await self.reconcile()
                 await self.supervise()
@@ -93,6 +99,7 @@ public final class SandboxRuntime: Service, Sendable {
 
     private func drain() async {
         shared.withLock { $0.stopping = true }
+        admission.close(.stopping)
         let deadline = clock.moment.advanced(by: configuration.drainDeadline)
         while operations.pending > 0, clock.moment < deadline, !Task.isCancelled {
             try? await Task.sleep(for: .milliseconds(10))
@@ -159,11 +166,18 @@ public final class SandboxRuntime: Service, Sendable {
         case .already: return true
         case .refuse(let error): throw error
         case .begin(let work):
+            work.transition.patience = AdmissionWait.limit
             begin(work, on: sandbox)
             try await work.transition.wait()
             return true
         case .join(let transition):
-            try await transition.wait()
+            do {
+                try await transition.wait()
+            } catch let error as SandboxError where error.code == .cancelled && transition.begins {
+                // Those who waited for its turn went away before this one came.
+                if Task.isCancelled { throw error }
+                return false
+            }
             return true
         case .after(let transition):
             // How it ended is the business of those who asked for it.

@@ -94,7 +94,7 @@ extension SandboxRuntime {
         }
     }
 
-    private func sample(_ sandbox: Sandbox) async {
+    func sample(_ sandbox: Sandbox) async {
         guard case .running(let incarnation) = sandbox.machine.withLock({ $0.phase }) else { return }
         // Where CPU time cannot be read, it keeps nobody awake.
         let cpu = (try? await incarnation.execution.stats().cpuNanoseconds) ?? 0
@@ -125,6 +125,17 @@ extension SandboxRuntime {
 
     /// - Returns: What to do, or `nil` if something inside keeps it awake.
     private func idleAction(_ sandbox: Sandbox, _ incarnation: Incarnation) async throws -> IdleAction? {
+        let isDue = try await look(into: sandbox, incarnation) { $0.isDue($1, now: $2) }
+        return isDue ? sandbox.machine.withLock { $0.spec.value.lifecycle.onIdle } : nil
+    }
+
+    /// Asks inside for foreground processes.
+    ///
+    /// - Returns: What `isIdle` says, if there are none.
+    func look(
+        into sandbox: Sandbox, _ incarnation: Incarnation,
+        _ isIdle: (IdleState, LifecyclePolicy, Moment) -> Bool
+    ) async throws -> Bool {
         let processes = try await deadline(configuration.guestDeadline) { try await incarnation.session.processes() }
         let (now, wall) = (clock.moment, clock.now)
         return sandbox.machine.withLock { machine in
@@ -132,9 +143,9 @@ extension SandboxRuntime {
             let lifecycle = machine.spec.value.lifecycle
             guard machine.idle.foreground.isEmpty else {
                 machine.idle.lookAgain(at: now.advanced(by: configuration.recheckInterval))
-                return nil
+                return false
             }
-            return machine.idle.isDue(lifecycle, now: now) ? lifecycle.onIdle : nil
+            return isIdle(machine.idle, lifecycle, now)
         }
     }
 
@@ -146,7 +157,7 @@ extension SandboxRuntime {
     }
 
     /// The idle action did not happen: when to try again, and what `awake_because` says until then.
-    private func put(off action: IdleAction, _ sandbox: Sandbox, _ error: SandboxError) async throws {
+    func put(off action: IdleAction, _ sandbox: Sandbox, _ error: SandboxError) async throws {
         // Called off by a request: nothing to be told.
         if error.code == .cancelled || error.code == .invalidState { return }
         let now = clock.moment

@@ -74,10 +74,11 @@ public struct NightjarServer: Sendable {
                 .unavailable, "gVisor cannot run sandboxes here: \(ability.run.reason ?? "no reason given").",
                 hint: "see `nightjar doctor`")
         }
+        var settings = RuntimeConfiguration(initBinary: programs.guestInit)
+        settings.admission = options.admission.policy
         let runtime = SandboxRuntime(
             store: store, drivers: [ability.tier: driver], storage: storage, images: TemplateStore(directory: storage),
-            configuration: RuntimeConfiguration(initBinary: programs.guestInit),
-            logger: Logger(label: "nightjar.runtime"))
+            configuration: settings, logger: Logger(label: "nightjar.runtime"))
         let access = try await AccessControl(store: store, fileKey: key, limits: options.accessLimits) {
             var time = timespec()
             clock_gettime(CLOCK_REALTIME, &time)

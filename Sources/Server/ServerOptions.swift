@@ -30,6 +30,8 @@ public struct ServerOptions: Sendable {
     public var libexec: String?
     /// `NIGHTJAR_RUNSC`: runsc's path. Default: looked up in `PATH` and the usual directories.
     public var runsc: String?
+    /// What runs at once, and how others wait.
+    public var admission = AdmissionOptions()
 
     public init() {}
 
@@ -45,6 +47,7 @@ public struct ServerOptions: Sendable {
         dataDirectory = value("DATA_DIR") ?? dataDirectory
         runDirectory = value("RUN_DIR") ?? runDirectory
         listen = value("LISTEN") ?? listen
+        admission = try AdmissionOptions(value)
         libexec = value("LIBEXEC")
         runsc = value("RUNSC")
         if let text = value("LOG_LEVEL") {

@@ -26,11 +26,16 @@ public protocol SandboxStore: Sendable {
         durability: Durability
     ) async throws -> Bool
 
-    /// Replaces the specification (labels, lifecycle).
+    /// Changes the specification (labels, lifecycle).
     ///
-    /// - Returns: `false` if there is no such sandbox.
-    @discardableResult
-    func setSpec(_ spec: ValidatedSpec, of id: SandboxID, events: [EventDraft]) async throws -> Bool
+    /// - Parameter change: Makes the new specification of the stored one, and anything that the caller wants to know.
+    ///   Called inside the transaction, once; changes of one store never run at the same time.
+    /// - Returns: What `change` returned; `nil` if there is no such sandbox.
+    /// - Throws: Also what `change` throws; nothing is changed then.
+    func changeSpec<R: Sendable>(
+        of id: SandboxID, events: [EventDraft],
+        _ change: @escaping @Sendable (ValidatedSpec) throws -> (ValidatedSpec, R)
+    ) async throws -> (ValidatedSpec, R)?
 
     /// Removes a sandbox and its idempotency keys; its events stay.
     func remove(_ id: SandboxID, events: [EventDraft], durability: Durability) async throws

@@ -96,12 +96,17 @@ public final class SQLiteStore: SandboxStore {
         }
     }
 
-    public func setSpec(_ spec: ValidatedSpec, of id: SandboxID, events: [EventDraft]) async throws -> Bool {
+    public func changeSpec<R: Sendable>(
+        of id: SandboxID, events: [EventDraft],
+        _ change: @escaping @Sendable (ValidatedSpec) throws -> (ValidatedSpec, R)
+    ) async throws -> (ValidatedSpec, R)? {
         let retention = retention
         return try await write(.device) { db in
-            guard try SandboxRow.setSpec(spec, of: id, in: db) else { return false }
+            guard let current = try SandboxRow.spec(of: id, in: db) else { return nil }
+            let changed = try change(current)
+            try SandboxRow.setSpec(changed.0, of: id, in: db)
             try EventRow.append(events, to: db, retention: retention)
-            return true
+            return changed
         }
     }
 

@@ -50,12 +50,14 @@ enum SandboxRow {
         return db.changesCount == 1
     }
 
-    static func setSpec(_ spec: ValidatedSpec, of id: SandboxID, in db: Database) throws -> Bool {
+    static func spec(of id: SandboxID, in db: Database) throws -> ValidatedSpec? {
+        try String.fetchOne(db, sql: "SELECT spec FROM sandboxes WHERE id = ?", arguments: [id.rawValue]).map(spec)
+    }
+
+    static func setSpec(_ spec: ValidatedSpec, of id: SandboxID, in db: Database) throws {
         try db.execute(sql: "UPDATE sandboxes SET spec = ? WHERE id = ?", arguments: [try json(spec), id.rawValue])
-        guard db.changesCount == 1 else { return false }
         try db.execute(sql: "DELETE FROM labels WHERE sandbox = ?", arguments: [id.rawValue])
         try setLabels(spec.value.labels, of: id, in: db)
-        return true
     }
 
     private static func setLabels(_ labels: [String: String], of id: SandboxID, in db: Database) throws {

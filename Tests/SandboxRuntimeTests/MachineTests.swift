@@ -23,8 +23,8 @@ struct MachineTests {
         .adopting: [.run: .after, .pause: .after, .standby: .after, .stop: .after],
         .running: [
             .run: .already, .pause: .begin(.pause, .running), .standby: .begin(.standby, .suspending),
-            .idleStandby: .begin(.standby, .suspending), .stop: .begin(.stop, .stopping),
-            .idleStop: .begin(.stop, .stopping),
+            .idleStandby: .begin(.standby, .suspending), .pressureStandby: .begin(.standby, .suspending),
+            .stop: .begin(.stop, .stopping), .idleStop: .begin(.stop, .stopping),
         ],
         .pausing: [.run: .after, .pause: .join, .standby: .after, .stop: .after],
         .paused: [
@@ -50,7 +50,7 @@ struct MachineTests {
 
     private func machine(_ name: Name, _ incarnation: Incarnation) throws -> SandboxMachine {
         let other = Transition(.adopt)
-        let suspension = SandboxMachine.Suspension(fromPaused: false, automatic: name == .idleSuspending)
+        let suspension = SandboxMachine.Suspension(fromPaused: false, cause: name == .idleSuspending ? .idle : .request)
         let phase: SandboxMachine.Phase
         switch name {
         case .creating: phase = .creating(other)

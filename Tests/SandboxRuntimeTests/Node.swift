@@ -134,8 +134,11 @@ final class CheckingStore: SandboxStore {
         if stored { last.withLock { $0[id] = status.state } }
         return stored
     }
-    func setSpec(_ spec: ValidatedSpec, of id: SandboxID, events: [EventDraft]) async throws -> Bool {
-        try await base.setSpec(spec, of: id, events: events)
+    func changeSpec<R: Sendable>(
+        of id: SandboxID, events: [EventDraft],
+        _ change: @escaping @Sendable (ValidatedSpec) throws -> (ValidatedSpec, R)
+    ) async throws -> (ValidatedSpec, R)? {
+        try await base.changeSpec(of: id, events: events, change)
     }
     func remove(_ id: SandboxID, events: [EventDraft], durability: Durability) async throws {
         try check()

@@ -167,9 +167,13 @@ struct SQLiteStoreTests {
             #expect(try await names(SandboxFilter(labels: ["color": "green"])) == [])
             #expect(try await names(SandboxFilter(states: [.running])) == ["red"])
             #expect(try await names(SandboxFilter(labels: ["color": "red"], states: [.standby])) == [])
-            var spec = blue.spec.value
-            spec.labels = ["color": "red"]
-            #expect(try await store.setSpec(spec.validated(), of: blue.id, events: []))
+            let changed = try await store.changeSpec(of: blue.id, events: []) { current in
+                var spec = current.value
+                spec.labels = ["color": "red"]
+                return (try spec.validated(), true)
+            }
+            #expect(changed?.0.value.labels == ["color": "red"])
+            #expect(try await store.changeSpec(of: SandboxID(), events: []) { ($0, true) } == nil)
             #expect(try await names(SandboxFilter(labels: ["color": "red"])) == ["red", "blue"])
             #expect(try await names(SandboxFilter(labels: ["size": "s"])) == ["red"])
         }

@@ -21,6 +21,10 @@ extension APIService {
             _ = try Query(request, known: [])
             return try Response.json(await runtime.capabilities())
         }
+        router.get("/v1/node") { request, _ in
+            _ = try Query(request, known: [])
+            return try Response.json(runtime.node())
+        }
         router.get("/v1/openapi.yaml") { _, _ in
             Response(
                 status: .ok, headers: [.contentType: "application/yaml"],

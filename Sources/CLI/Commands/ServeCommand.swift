@@ -11,7 +11,8 @@ struct ServeCommand: AsyncParsableCommand {
             data directory's api-key file is needed. Ends on SIGTERM; sandboxes go on and the next server takes them over. \
             Each option can be given in the environment instead: NIGHTJAR_DATA_DIR, NIGHTJAR_RUN_DIR, NIGHTJAR_LISTEN, \
             NIGHTJAR_LOG_LEVEL, NIGHTJAR_LOG_FORMAT, NIGHTJAR_PREWARM, NIGHTJAR_RATE_LIMIT, NIGHTJAR_RATE_BURST, \
-            NIGHTJAR_KEY_STREAMS, NIGHTJAR_LIBEXEC, NIGHTJAR_RUNSC.
+            NIGHTJAR_KEY_STREAMS, NIGHTJAR_LIBEXEC, NIGHTJAR_RUNSC, and \
+            NIGHTJAR_CAPACITY_MEMORY and so on for the options about capacity.
 
               nightjar serve
               nightjar serve --listen none --log-format json
@@ -44,6 +45,7 @@ struct ServeCommand: AsyncParsableCommand {
     var libexec: String?
     @Option(help: "The runsc to use. (default: the one in PATH)")
     var runsc: String?
+    @OptionGroup(title: "Capacity") var admission: AdmissionFlags
 
     func run() async throws {
         var environment = ProcessInfo.processInfo.environment
@@ -53,7 +55,7 @@ struct ServeCommand: AsyncParsableCommand {
             "RATE_LIMIT": rateLimit.map(String.init), "RATE_BURST": rateBurst.map(String.init),
             "KEY_STREAMS": keyStreams.map(String.init),
         ]
-        for (name, value) in flags {
+        for (name, value) in flags.merging(admission.environment, uniquingKeysWith: { $1 }) {
             if let value { environment["NIGHTJAR_" + name] = value }
         }
         var options = try ServerOptions(environment: environment)
