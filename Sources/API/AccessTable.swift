@@ -16,7 +16,7 @@ extension APIService {
         add(
             .needs(.read),
             [
-                "GET /metrics", "GET /v1/capabilities", "GET /v1/events", "GET /v1/templates",
+                "GET /metrics", "GET /v1/capabilities", "GET /v1/events", "GET /v1/node", "GET /v1/templates",
                 "GET /v1/templates/{template}",
             ]
         )

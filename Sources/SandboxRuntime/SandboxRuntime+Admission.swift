@@ -82,7 +82,9 @@ extension SandboxRuntime {
     /// nothing can wait for each other in a circle.
     private func evict(_ sandbox: Sandbox) {
         let claimed = sandbox.machine.withLock { machine in
-            guard case .running = machine.phase, !machine.idle.probing, admission.leave(sandbox.id) else { return false }
+            guard case .running = machine.phase, !machine.idle.probing, admission.leave(sandbox.id) else {
+                return false
+            }
             machine.idle.probing = true
             return true
         }

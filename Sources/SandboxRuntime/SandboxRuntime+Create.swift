@@ -129,7 +129,8 @@ extension SandboxRuntime {
                 let incarnation = try await launch(sandbox, transition)
                 // From here on it is promised to the caller.
                 try await confirmRunning(
-                    sandbox, transition, incarnation, from: "creating", durability: sandbox.durable ? .device : .process)
+                    sandbox, transition, incarnation, from: "creating", durability: sandbox.durable ? .device : .process
+                )
             }
         } catch {
             await undoCreation(sandbox, transition, error)

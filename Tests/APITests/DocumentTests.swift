@@ -178,6 +178,16 @@ import Yams
         try check(
             "Key", KeyResource(id: "", label: "", scopes: [], createdAt: time, expiresAt: time, secret: ""))
         try check("KeyRequest", KeyRequest(scopes: [], label: "", expiresIn: 1))
+        let capacity = NodeCapacity(memoryMiB: 1, cpus: 1, sandboxes: 1)
+        try check("Capacity", capacity)
+        try check(
+            "Node",
+            NodeResource(
+                capacity: capacity, overcommit: .init(memory: 1, cpus: 1), reserved: capacity,
+                host: .init(memoryTotalBytes: 0, memoryAvailableBytes: 0, memoryReserveBytes: 0, cpus: 1),
+                queue: .init(
+                    waiting: 0, limit: 0, longestWait: 0, timeout: 0, fairLabel: "", starting: 0, parallelStarts: 0,
+                    leaving: 0)))
         try check("Version", VersionResource(version: "", api: "", wireGeneration: 1))
         try check("Health", HealthResource(status: "ok", sandboxes: [:]))
         let execProperties = try #require(try schema("ExecRequest")["properties"] as? [String: Any])

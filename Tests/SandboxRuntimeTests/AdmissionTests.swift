@@ -273,6 +273,7 @@ struct AdmissionTests {
             $0.admission.availableMemory = { memory.bytes }
         }) { runtime in
             _ = try await runtime.create(spec("a"), idempotency: nil)
+            node.clock.advance(1)
             _ = try await runtime.create(spec("b"), idempotency: nil)
             try await idle(node, runtime)
             runtime.lookAtAdmission()

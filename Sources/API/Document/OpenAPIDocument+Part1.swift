@@ -23,6 +23,9 @@ extension OpenAPIDocument {
             **Errors** have one form and a stable `code`; `retryable` says whether the same request may succeed later.
             `X-Request-ID` is on every answer; a client may choose it (1 to 128 visible ASCII characters).
 
+            **Waiting for room.** A request that makes or wakes a sandbox waits while the node is full (`GET /v1/node`); with
+            `X-Nightjar-Wait: SECONDS` (0 to 3600) at most so long, then it is answered with 503 `overloaded`.
+
             **What keeps a sandbox awake:** requests that use it, open streams (attach, ports, watch), a running foreground
             process, CPU use. Lists, `GET` of a sandbox, metrics, events and followed output never do, and never wake it.
         servers:
@@ -79,6 +82,20 @@ extension OpenAPIDocument {
               summary: What this machine can do, and why not where it cannot
               responses:
                 '200': {description: Tiers and networks, content: {application/json: {schema: {$ref: '#/components/schemas/Capabilities'}}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/node:
+            get:
+              operationId: getNode
+              tags: [system]
+              summary: What the node has for sandboxes, what is promised of it, and who waits
+              description: |
+                A sandbox with processes holds its limits of the node's capacity times its overcommitment; one in standby holds
+                nothing. A creation or wake that does not fit puts idle sandboxes to standby, least recently used first, and waits
+                its turn; if there is no room in time, it is refused with `overloaded`. Waiting requests take turns by the value
+                of the label `queue.fair_label`. `X-Nightjar-Wait: SECONDS` (0 to 3600) on any request says how long it waits
+                instead of `queue.timeout`.
+              responses:
+                '200': {description: The node now, content: {application/json: {schema: {$ref: '#/components/schemas/Node'}}}}
                 default: {$ref: '#/components/responses/Error'}
           /v1/templates:
             get:
@@ -364,22 +381,5 @@ extension OpenAPIDocument {
               summary: One process
               responses:
                 '200': {description: The process, content: {application/json: {schema: {$ref: '#/components/schemas/Process'}}}}
-                default: {$ref: '#/components/responses/Error'}
-          /v1/sandboxes/{sandbox}/processes/{process}/wait:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-              - {$ref: '#/components/parameters/process'}
-            get:
-              operationId: waitForProcess
-              tags: [processes]
-              summary: Wait until a process has ended
-              parameters:
-                - {name: timeout, in: query, description: Seconds; then `deadline_exceeded`, schema: {type: number, minimum: 0, maximum: 3600, default: 60}}
-              responses:
-                '200': {description: How it ended, content: {application/json: {schema: {$ref: '#/components/schemas/Exit'}}}}
-                default: {$ref: '#/components/responses/Error'}
-          /v1/sandboxes/{sandbox}/processes/{process}/signal:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
         """# + "\n"
 }

@@ -1,6 +1,23 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part2 = #"""
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/processes/{process}/wait:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/process'}
+            get:
+              operationId: waitForProcess
+              tags: [processes]
+              summary: Wait until a process has ended
+              parameters:
+                - {name: timeout, in: query, description: Seconds; then `deadline_exceeded`, schema: {type: number, minimum: 0, maximum: 3600, default: 60}}
+              responses:
+                '200': {description: How it ended, content: {application/json: {schema: {$ref: '#/components/schemas/Exit'}}}}
+                default: {$ref: '#/components/responses/Error'}
+          /v1/sandboxes/{sandbox}/processes/{process}/signal:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
               - {$ref: '#/components/parameters/process'}
             post:
               operationId: signalProcess
@@ -364,22 +381,5 @@ extension OpenAPIDocument {
                 - invalid_json # 400
                 - unknown_field # 400
                 - invalid_name # 400
-                - invalid_path # 400
-                - invalid_cursor # 400
-                - unauthorized # 401
-                - permission_denied # 403
-                - route_not_found # 404
-                - sandbox_not_found # 404
-                - template_not_found # 404
-                - process_not_found # 404
-                - key_not_found # 404
-                - file_not_found # 404
-                - method_not_allowed # 405
-                - name_taken # 409
-                - invalid_state # 409
-                - idempotency_conflict # 409
-                - process_exited # 409
-                - file_exists # 409
-                - not_a_directory # 409
         """# + "\n"
 }

@@ -1,6 +1,23 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part3 = #"""
+                - invalid_path # 400
+                - invalid_cursor # 400
+                - unauthorized # 401
+                - permission_denied # 403
+                - route_not_found # 404
+                - sandbox_not_found # 404
+                - template_not_found # 404
+                - process_not_found # 404
+                - key_not_found # 404
+                - file_not_found # 404
+                - method_not_allowed # 405
+                - name_taken # 409
+                - invalid_state # 409
+                - idempotency_conflict # 409
+                - process_exited # 409
+                - file_exists # 409
+                - not_a_directory # 409
                 - is_a_directory # 409
                 - directory_not_empty # 409
                 - checkpoint_blocked # 409
@@ -25,6 +42,46 @@ extension OpenAPIDocument {
                 - overloaded # 503
                 - deadline_exceeded # 504
                 - no_space # 507
+            Capacity:
+              type: object
+              required: [memory_mib, cpus, sandboxes]
+              properties:
+                memory_mib: {type: integer, minimum: 0}
+                cpus: {type: number, minimum: 0, description: Cores}
+                sandboxes: {type: integer, minimum: 0, description: With processes}
+            Node:
+              type: object
+              required: [capacity, overcommit, reserved, host, queue]
+              properties:
+                capacity: {$ref: '#/components/schemas/Capacity', description: What the node has for sandboxes}
+                overcommit:
+                  type: object
+                  required: [memory, cpus]
+                  description: The limits of all sandboxes with processes may reach the capacity times these
+                  properties:
+                    memory: {type: number, minimum: 1}
+                    cpus: {type: number, minimum: 1}
+                reserved: {$ref: '#/components/schemas/Capacity', description: Limits of all sandboxes with processes}
+                host:
+                  type: object
+                  required: [memory_total_bytes, memory_available_bytes, memory_reserve_bytes, cpus]
+                  properties:
+                    memory_total_bytes: {type: integer, format: int64}
+                    memory_available_bytes: {type: integer, format: int64}
+                    memory_reserve_bytes: {type: integer, format: int64, description: With less available nothing is started and idle sandboxes are put to standby}
+                    cpus: {type: integer}
+                queue:
+                  type: object
+                  required: [waiting, limit, longest_wait, timeout, fair_label, starting, parallel_starts, leaving]
+                  properties:
+                    waiting: {type: integer, minimum: 0, description: Starts that wait for their turn}
+                    limit: {type: integer, description: How many may wait}
+                    longest_wait: {type: number, description: Seconds}
+                    timeout: {type: number, description: Seconds that a request waits unless it says otherwise}
+                    fair_label: {type: string, description: Waiting requests take turns by this label}
+                    starting: {type: integer, minimum: 0}
+                    parallel_starts: {type: integer, description: How many are started at once}
+                    leaving: {type: integer, minimum: 0, description: Sandboxes that are being put to standby to make room}
             Time: {type: string, format: date-time}
             Path: {type: string, maxLength: 4095, pattern: '^/'}
             Mode: {type: string, pattern: '^[0-7]{1,5}$', examples: ['0755']}

@@ -32,13 +32,17 @@ struct NodeCommand: AsyncParsableCommand, FormattedCommand {
                 "cores", "\(node.reserved.cpus)", "\(node.capacity.cpus)", "\(node.overcommit.cpus)",
                 "\(node.capacity.cpus * node.overcommit.cpus)",
             ],
-            ["sandboxes", "\(node.reserved.sandboxes)", "\(node.capacity.sandboxes)", "-", "\(node.capacity.sandboxes)"],
+            [
+                "sandboxes", "\(node.reserved.sandboxes)", "\(node.capacity.sandboxes)", "-",
+                "\(node.capacity.sandboxes)",
+            ],
         ]
         try Output.line(Output.table(["WHAT", "HELD", "CAPACITY", "OVERCOMMIT", "AT MOST"], rows))
         let (host, queue) = (node.host, node.queue)
         try Output.line(
             "\nhost: \(host.cpus) cores, \(Human.bytes(host.memoryAvailableBytes)) of "
-                + "\(Human.bytes(host.memoryTotalBytes)) memory available, \(Human.bytes(host.memoryReserveBytes)) kept free")
+                + "\(Human.bytes(host.memoryTotalBytes)) memory available, "
+                + "\(Human.bytes(host.memoryReserveBytes)) kept free")
         try Output.line(
             "starts: \(queue.starting) of \(queue.parallelStarts) at once; waiting: \(queue.waiting) of \(queue.limit), "
                 + "the longest for \(Human.age(queue.longestWait)) of \(Human.age(queue.timeout)), in turns by the label "

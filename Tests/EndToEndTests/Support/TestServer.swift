@@ -17,7 +17,11 @@ final class TestServer: Sendable {
     var url: String { "unix://\(runDirectory)/nightjar.sock" }
     var logPath: String { directory + "/server.log" }
 
-    init() throws {
+    /// More options of `serve`.
+    private let options: [String]
+
+    init(options: [String] = []) throws {
+        self.options = options
         directory = "\(TestEnvironment.temporary)/e2e-\(UUID().uuidString.prefix(6).lowercased())"
         for path in ["/data/templates", "/run", "/home"] {
             try FileManager.default.createDirectory(atPath: directory + path, withIntermediateDirectories: true)
@@ -34,8 +38,10 @@ final class TestServer: Sendable {
     }
 
     /// Runs a server for `body`; afterwards nothing of it may be left.
-    static func with<R>(_ body: (TestServer) async throws -> R) async throws -> R {
-        let server = try TestServer()
+    static func with<R>(
+        _ options: [String] = [], _ body: (TestServer) async throws -> R
+    ) async throws -> R {
+        let server = try TestServer(options: options)
         do {
             try await server.start()
             let result = try await body(server)
@@ -56,10 +62,12 @@ final class TestServer: Sendable {
         guard let log = FileHandle(forUpdatingAtPath: logPath) else { throw TestFailure("there is no log") }
         try log.seekToEnd()
         let variables = TestEnvironment.childVariables.merging(["NIGHTJAR_LIBEXEC": TestEnvironment.libexec]) { $1 }
-        let arguments = [
-            "serve", "--data-dir", dataDirectory, "--run-dir", runDirectory, "--listen", "127.0.0.1:0", "--log-level",
-            "debug",
-        ]
+        let arguments =
+            [
+                "serve", "--data-dir", dataDirectory, "--run-dir", runDirectory, "--listen", "127.0.0.1:0",
+                "--log-level",
+                "debug",
+            ] + options
         let child = try ChildProgram(
             TestEnvironment.program, arguments, variables: variables, output: log, error: log)
         process.withLock { $0 = child }
