@@ -10,7 +10,7 @@ import Testing
     private static let reason: Comment = "needs root and cgroup controllers for memory, cpu and pids"
 
     private func withGroup(_ body: (Cgroup) async throws -> Void) async throws {
-        let group = Cgroup("nightjar-test/\(randomToken(6))", layout: Self.layout)
+        let group = Cgroup("nightjar-test-\(randomToken(6))/group", layout: Self.layout)
         try group.create()
         do {
             try await body(group)
