@@ -1,7 +1,7 @@
 # Everything a developer runs. `make` alone lists the targets; the work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check build debug template bench doctor start stop restart status format prerequisites clean
+.PHONY: help quickstart test check build debug template bench fuzz doctor start stop restart status format prerequisites clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ template: ## Build the base template into /var/lib/nightjar
 
 bench: ## Measure latencies against their baselines (as root; needs a quiet machine)
 	@scripts/bench
+
+fuzz: ## Fuzz each target for a minute (scripts/fuzz TARGET SECONDS for longer)
+	@scripts/fuzz all 60
 
 doctor: ## Check each prerequisite and say how to mend it
 	@scripts/doctor

@@ -78,13 +78,18 @@ public struct WireReader: Sendable {
     public mutating func string() throws(WireError) -> String { String(decoding: try blob(), as: UTF8.self) }
 
     public mutating func strings() throws(WireError) -> [String] {
-        try list { (reader: inout WireReader) throws(WireError) -> String in try reader.string() }
+        try list(ofAtLeast: 4) { (reader: inout WireReader) throws(WireError) -> String in try reader.string() }
     }
 
-    public mutating func list<T>(_ each: (inout WireReader) throws(WireError) -> T) throws(WireError) -> [T] {
+    /// A list of items each of which takes at least `size` bytes (1 or more) in the message.
+    ///
+    /// A count beyond what remains is a lie and allocates nothing, so that a message is decoded into a small multiple
+    /// of its own size, whatever it says.
+    public mutating func list<T>(
+        ofAtLeast size: Int, _ each: (inout WireReader) throws(WireError) -> T
+    ) throws(WireError) -> [T] {
         let count = Int(try u32())
-        // Every item takes at least one byte, so a count beyond what remains is a lie and allocates nothing.
-        guard count <= remaining else { throw .badMessage("a count is larger than the message") }
+        guard count <= remaining / size else { throw .badMessage("a count is larger than the message") }
         var result: [T] = []
         result.reserveCapacity(count)
         for _ in 0..<count { result.append(try each(&self)) }

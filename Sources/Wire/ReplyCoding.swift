@@ -68,10 +68,12 @@ extension Reply {
         case 5: self = .exited(try r.exit())
         case 6:
             self = .processes(
-                try r.list { (r: inout WireReader) throws(WireError) -> ProcessInfo in try r.process() })
+                try r.list(ofAtLeast: WireReader.smallestProcess) {
+                    (r: inout WireReader) throws(WireError) -> ProcessInfo in try r.process()
+                })
         case 7:
             self = .table(
-                try r.list { (r: inout WireReader) throws(WireError) -> TableEntry in
+                try r.list(ofAtLeast: 33) { (r: inout WireReader) throws(WireError) -> TableEntry in
                     TableEntry(
                         pid: try r.u32(), parent: try r.u32(), uid: try r.u32(), state: try r.u8(),
                         residentKiB: try r.u64(),
@@ -134,6 +136,9 @@ extension WireReader {
             code: try i32(), signal: try u8(), timedOut: try bool(), endedUnixNanoseconds: try i64(),
             userMicroseconds: try u64(), systemMicroseconds: try u64(), maximumResidentKiB: try u64())
     }
+
+    /// Bytes of a process without any text.
+    static let smallestProcess = 54
 
     mutating func process() throws(WireError) -> ProcessInfo {
         ProcessInfo(

@@ -287,7 +287,7 @@ extension Request {
         switch type {
         case 1:
             var start = ProcessStart(arguments: try r.strings())
-            let pairs = try r.list { (r: inout WireReader) throws(WireError) -> (String, String) in
+            let pairs = try r.list(ofAtLeast: 8) { (r: inout WireReader) throws(WireError) -> (String, String) in
                 (try r.string(), try r.string())
             }
             start.environment = Dictionary(pairs, uniquingKeysWith: { $1 })
@@ -299,7 +299,7 @@ extension Request {
                 .init(columns: try r.u16(), rows: try r.u16())
             }
             start.timeoutMilliseconds = try r.u64()
-            start.limits = try r.list { (r: inout WireReader) throws(WireError) -> ProcessStart.Limit in
+            start.limits = try r.list(ofAtLeast: 17) { (r: inout WireReader) throws(WireError) -> ProcessStart.Limit in
                 .init(resource: try r.u8(), soft: try r.u64(), hard: try r.u64())
             }
             start.retainedBytes = try r.u32()
@@ -335,7 +335,7 @@ extension Request {
         case 20: self = .serviceConnect(name: try r.string())
         case 21:
             self = .services(
-                try r.list { (r: inout WireReader) throws(WireError) -> HostService in
+                try r.list(ofAtLeast: 6) { (r: inout WireReader) throws(WireError) -> HostService in
                     .init(name: try r.string(), port: try r.u16())
                 })
         case 22: self = .setClock(unixNanoseconds: try r.i64())

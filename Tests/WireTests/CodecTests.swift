@@ -136,4 +136,15 @@ import Wire
         writer.u32(.max)
         #expect(throws: WireError.self) { try Request(decoding: writer.bytes) }
     }
+
+    @Test func `a count that only fits while items are smaller than they can be is refused`() {
+        // Type, count, and 4 MiB of items that claim to be as small as a byte each.
+        for type: UInt16 in [6, 7, 10] {
+            var writer = WireWriter()
+            writer.u16(type)
+            writer.u32(UInt32(Frame.maximumMessage - 6))
+            let bytes = writer.bytes + [UInt8](repeating: 0, count: Frame.maximumMessage - 6)
+            #expect(throws: WireError.badMessage("a count is larger than the message")) { try Reply(decoding: bytes) }
+        }
+    }
 }

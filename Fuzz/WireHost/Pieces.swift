@@ -1,0 +1,1 @@
+../WireGuest/Pieces.swift

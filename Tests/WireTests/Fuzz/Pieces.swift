@@ -1,0 +1,1 @@
+../../../Fuzz/WireGuest/Pieces.swift

@@ -1,0 +1,1 @@
+../../../Fuzz/WireHost/WireHost.swift
