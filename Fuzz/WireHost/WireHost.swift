@@ -30,6 +30,7 @@ private func checkMessages(_ bytes: [UInt8]) {
     if let reply = try? Reply(decoding: bytes) {
         guard let again = try? Reply(decoding: reply.encoded()) else { preconditionFailure("cannot be read again") }
         precondition(again == reply, "is another one when it is read again")
+        calculate(with: reply)
     }
     if let status = try? WireStatus(decoding: bytes) {
         guard let again = try? WireStatus(decoding: status.encoded()) else { preconditionFailure("cannot be read") }
@@ -43,4 +44,32 @@ private func checkRecords(_ bytes: [UInt8]) {
         var again = record.encoded()
         precondition((try? WireRecord.take(from: &again)) == record && again.isEmpty)
     }
+}
+
+/// What the readers of replies do with their numbers: overflow is a trap.
+private func calculate(with reply: Reply) {
+    switch reply {
+    case .attached(let info, let offset):
+        calculate(with: info)
+        _ = offset + 1 << 40
+    case .started(let info): calculate(with: info)
+    case .processes(let infos): infos.forEach(calculate)
+    case .exited(let exit): calculate(with: exit)
+    case .table(let entries): for entry in entries { _ = entry.residentKiB * 1024 }
+    case .file(let info): precondition(info.size >= 0)
+    case .metrics(let metrics): _ = (metrics.memoryTotalKiB + metrics.diskTotalKiB) * 1024
+    case .hello, .ok, .blockers: break
+    }
+}
+
+private func calculate(with info: ProcessInfo) {
+    _ = info.outputEnd - info.outputStart
+    if let exit = info.exit { calculate(with: exit) }
+}
+
+private func calculate(with exit: ProcessExit) {
+    let aTimeOfDay: Int64 = 4_102_444_800_000_000_000
+    _ = aTimeOfDay - exit.endedUnixNanoseconds
+    _ = exit.userMicroseconds + exit.systemMicroseconds
+    _ = exit.maximumResidentKiB * 1024
 }

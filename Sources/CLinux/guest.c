@@ -205,7 +205,12 @@ int32_t nj_openat(int32_t directory, const char *path, int32_t flags, uint32_t m
 }
 
 int64_t nj_modified_nanoseconds(const struct stat *status) {
-    return (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
+    int64_t seconds = status->st_mtim.tv_sec, result;
+    /* Anybody may set any time; one that nanoseconds cannot hold is cut. */
+    if (__builtin_mul_overflow(seconds, 1000000000, &result) ||
+        __builtin_add_overflow(result, (int64_t)status->st_mtim.tv_nsec, &result))
+        return seconds < 0 ? INT64_MIN : INT64_MAX;
+    return result;
 }
 
 int32_t nj_exit_code(int32_t status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }

@@ -22,7 +22,7 @@ public final class FileReadStream: AsyncSequence, Sendable {
     /// - Throws: ``SandboxError`` if the transfer broke off.
     public func next() async throws -> [UInt8]? {
         while true {
-            switch try await handle.next() {
+            switch try await handle.nextWithoutStall() {
             case .data(let bytes, _): return bytes
             case .end: hasEnded.withLock { $0 = true }
             case .closed(let status):
@@ -75,11 +75,13 @@ public final class RecordStream: AsyncSequence, Sendable {
 
     private let handle: StreamHandle
     private let path: [UInt8]
+    private let isEndless: Bool
     private let parser = Mutex(Parser())
 
-    init(_ handle: StreamHandle, path: [UInt8]) {
+    init(_ handle: StreamHandle, path: [UInt8], isEndless: Bool) {
         self.handle = handle
         self.path = path
+        self.isEndless = isEndless
     }
 
     /// The next record; `nil` at the end of a listing, and after ``close()``.
@@ -88,7 +90,7 @@ public final class RecordStream: AsyncSequence, Sendable {
     public func next() async throws -> WireRecord? {
         while true {
             if let record = try buffered() { return record }
-            switch try await handle.next() {
+            switch try await isEndless ? handle.next() : handle.nextWithoutStall() {
             case .data(let bytes, _): parser.withLock { $0.append(bytes) }
             case .end: continue
             case .closed(let status):

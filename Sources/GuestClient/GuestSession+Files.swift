@@ -10,25 +10,25 @@ extension GuestSession {
     public func stat(_ path: [UInt8], follow: Bool) async throws -> FileInfo {
         let reply = try await core.ask(
             .fileStat(path: path, follow: follow), about: .file(path), deadline: answerDeadline)
-        guard case .file(let info) = reply else { throw core.broken("a wrong reply to a stat") }
+        guard case .file(let info) = reply, isPlausible(info) else { throw core.broken("a wrong reply to a stat") }
         return info
     }
 
     /// The entries of a directory; `depth` 1 are its own, at most 64.
     public func list(_ path: [UInt8], depth: UInt32) async throws -> RecordStream {
-        try await records(.fileList(path: path, depth: depth), path)
+        try await records(.fileList(path: path, depth: depth), path, isEndless: false)
     }
 
     /// What changes in a directory, until the stream is let go of.
     public func watch(_ path: [UInt8], recursive: Bool) async throws -> RecordStream {
-        try await records(.watch(path: path, recursive: recursive), path)
+        try await records(.watch(path: path, recursive: recursive), path, isEndless: true)
     }
 
-    private func records(_ request: Request, _ path: [UInt8]) async throws -> RecordStream {
+    private func records(_ request: Request, _ path: [UInt8], isEndless: Bool) async throws -> RecordStream {
         let (id, reply) = try await core.open(request, .download, about: .file(path), deadline: answerDeadline)
         let handle = StreamHandle(core, id)
         guard case .ok = reply else { throw core.broken("a wrong reply to a list or watch") }
-        return RecordStream(handle, path: path)
+        return RecordStream(handle, path: path, isEndless: isEndless)
     }
 
     /// Reads a file from `offset`; a `length` of -1 goes to its end.
@@ -37,7 +37,7 @@ extension GuestSession {
             .fileRead(path: path, offset: offset, length: length), .download, about: .file(path),
             deadline: answerDeadline)
         let handle = StreamHandle(core, id)
-        guard case .file(let info) = reply else { throw core.broken("a wrong reply to a read") }
+        guard case .file(let info) = reply, isPlausible(info) else { throw core.broken("a wrong reply to a read") }
         return FileReadStream(handle, info: info)
     }
 
@@ -55,7 +55,9 @@ extension GuestSession {
             core.perform { state, effects in state.announce(id, payload: payload, deadline: nil, &effects) }
             let isWhole = try await send(body, on: id)
             let reply = try core.reply(try await core.next(id), about: .file(write.path))
-            guard isWhole, case .file(let info) = reply else { throw core.broken("a wrong reply to a write") }
+            guard isWhole, case .file(let info) = reply, isPlausible(info) else {
+                throw core.broken("a wrong reply to a write")
+            }
             core.forget(id)
             return info
         } catch {
@@ -64,11 +66,14 @@ extension GuestSession {
         }
     }
 
+    /// Paths of one file are as long as Linux lets them be, since they go into headers.
+    private func isPlausible(_ info: FileInfo) -> Bool { info.path.count <= 4096 && info.target.count <= 4096 }
+
     /// Sends all pieces and the end; `false` if the guest closed the stream before.
     private func send<S: AsyncSequence & Sendable>(_ body: S, on id: UInt32) async throws -> Bool
     where S.Element == [UInt8] {
         for try await piece in body {
-            let stall = SessionCore.deadline(after: max(.seconds(60), requestDeadline))
+            let stall = SessionCore.deadline(after: max(SessionCore.stall, requestDeadline))
             guard try await core.write(id, piece, end: false, stall: stall) else { return false }
         }
         // The guest may still have to sync much.

@@ -1,3 +1,4 @@
+internal import NIOCore
 internal import SandboxModel
 public import Wire
 
@@ -43,6 +44,9 @@ extension GuestSession {
         return ProcessStream(handle, info: info, startOffset: offset)
     }
 
+    /// What a guest may take longer than a process's timeout to end it and to say so.
+    private static var timeoutMargin: TimeAmount { .seconds(30) }
+
     /// Runs a process to its end: the fast path of exec.
     ///
     /// Request and input leave in one write, and the caller is woken once, at the end. Cancelling detaches: the process
@@ -52,14 +56,19 @@ extension GuestSession {
     ///   - start: `attach` is not looked at; `input` becomes a pipe if there is input.
     ///   - input: All of its standard input; `nil`: none, and a pipe is closed at once.
     ///   - outputLimit: Bytes kept of each output; the rest is read and dropped.
-    /// - Throws: As ``start(_:)``. A process that fails is a result, not an error.
+    /// - Throws: As ``start(_:)``, and `deadline_exceeded` if the guest does not keep the process's timeout. A process
+    ///   that fails is a result, not an error.
     public func run(_ start: ProcessStart, input: [UInt8]?, outputLimit: Int) async throws -> ProcessResult {
         var start = start
         start.attach = true
         if input != nil, start.terminal == nil { start.input = .pipe }
         let feed = input ?? (start.input == .pipe && start.terminal == nil ? [] : nil)
+        // The guest ends it after its timeout. A guest that does not is not waited for.
+        let milliseconds = Int64(clamping: min(start.timeoutMilliseconds, 365 * 86_400_000))
+        let timeLimit = milliseconds > 0 ? TimeAmount.milliseconds(milliseconds) + Self.timeoutMargin : nil
         let collected = try await core.collect(
-            .processStart(start), input: feed, limit: max(0, outputLimit), deadline: answerDeadline)
+            .processStart(start), input: feed, limit: max(0, outputLimit), deadline: answerDeadline,
+            timeLimit: timeLimit)
         if let status = collected.status { throw Subject.command(start).error(for: status) }
         let replies = collected.messages.map { try? Reply(decoding: $0) }
         guard replies.count == 2, case .started(let info)? = replies[0], case .exited(let exit)? = replies[1] else {

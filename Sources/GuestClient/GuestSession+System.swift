@@ -66,12 +66,14 @@ extension GuestSession {
         return metrics
     }
 
-    /// What would make a checkpoint fail, a line each; empty: nothing.
+    private static var maximumBlockers: Int { 16 }
+
+    /// What would make a checkpoint fail, a line each (the first 16, of at most 300 bytes); empty: nothing.
     public func checkpointBlockers() async throws -> [String] {
         let reply = try await core.ask(
             .checkpointBlockers, about: .system("the checkpoint's blockers"), deadline: answerDeadline)
         guard case .blockers(let lines) = reply else { throw core.broken("a wrong reply to checkpoint blockers") }
-        return lines
+        return lines.prefix(Self.maximumBlockers).map { Subject.text(Array($0.utf8.prefix(300))) }
     }
 
     /// Ends all processes, by force after the grace, and then the init: the session ends soon after this returns.

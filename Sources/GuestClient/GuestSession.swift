@@ -17,8 +17,9 @@ public import Wire
 ///
 /// ### Cancellation and deadlines
 /// Cancelling a task that waits here closes its stream and throws `cancelled`. The guest's first answer is awaited for
-/// ``requestDeadline``, then the stream is closed and the call throws `deadline_exceeded`; waiting for a process, for
-/// output, events and bytes has no deadline.
+/// ``requestDeadline``, then the stream is closed and the call throws `deadline_exceeded`. The contents of a file and
+/// the entries of a directory may stall for a minute. Waiting for a process, for its output, for events of a watch and
+/// for bytes of a connection has no deadline, unless the process has one.
 public final class GuestSession: Sendable {
     /// What the guest said when the session began.
     public let hello: Hello
@@ -81,7 +82,8 @@ public final class GuestSession: Sendable {
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(minimum: 4096, initial: 16384, maximum: 256 << 10)
             )
-            .channelOption(.maxMessagesPerRead, value: 4)
+            // One read a turn: a guest that floods its channel delays the others on this loop by no more than that.
+            .channelOption(.maxMessagesPerRead, value: 1)
         do {
             return try await bootstrap.withConnectedSocket(descriptor) { channel in
                 channel.eventLoop.makeCompletedFuture {

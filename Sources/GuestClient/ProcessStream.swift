@@ -15,6 +15,10 @@ final class StreamHandle: Sendable {
     deinit { core.forget(id) }
 
     func next() async throws -> StreamItem? { try await core.next(id) }
+    /// The next item of a stream on which the guest only has to send what it has.
+    func nextWithoutStall() async throws -> StreamItem? {
+        try await core.next(id, stall: SessionCore.deadline(after: SessionCore.stall))
+    }
     func write(_ bytes: [UInt8], end: Bool = false) async throws -> Bool { try await core.write(id, bytes, end: end) }
     func close() { core.forget(id) }
 }

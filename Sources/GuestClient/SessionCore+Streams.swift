@@ -5,6 +5,8 @@ internal import Wire
 // What the functions of a session are made of. Each returns or throws ``SandboxError``; a cancelled wait closes its
 // stream and throws `cancelled`.
 extension SessionCore {
+    /// How long a transfer may stand still.
+    static let stall = Duration.seconds(60)
     static let cancelled = SandboxError(.cancelled, "The request was cancelled.")
 
     static func deadline(after duration: Duration) -> NIODeadline {
@@ -52,15 +54,17 @@ extension SessionCore {
         try perform { (state, _) throws(SandboxError) in try state.reserve(shape) }
     }
 
-    /// The next item of a stream; `nil` when it is closed and all was taken. `before` runs under the same lock.
+    /// The next item of a stream; `nil` when it is closed and all was taken. After `stall` without one the stream is
+    /// given up. `before` runs under the same lock.
     func next(
-        _ id: UInt32, before: @Sendable (inout SessionState, inout Effects) -> Void = { _, _ in }
+        _ id: UInt32, stall: NIODeadline? = nil,
+        before: @Sendable (inout SessionState, inout Effects) -> Void = { _, _ in }
     ) async throws -> StreamItem? {
         let item = try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 perform { state, effects in
                     before(&state, &effects)
-                    state.take(id, continuation, &effects)
+                    state.take(id, continuation, stall: stall, &effects)
                 }
             }
         } onCancel: {
@@ -86,13 +90,15 @@ extension SessionCore {
     }
 
     /// Opens a stream, sends the input and gathers the output, all without waking the caller before the end.
-    func collect(_ request: Request, input: [UInt8]?, limit: Int, deadline: NIODeadline) async throws -> Collected {
+    func collect(
+        _ request: Request, input: [UInt8]?, limit: Int, deadline: NIODeadline, timeLimit: TimeAmount?
+    ) async throws -> Collected {
         let payload = try Self.encode(request)
         let id = try reserve(.process)
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 perform { state, effects in
-                    let collector = Collector(limit: limit, continuation: continuation)
+                    let collector = Collector(limit: limit, timeLimit: timeLimit, continuation: continuation)
                     state.collect(
                         id, payload: payload, input: input, deadline: deadline, collector: collector, &effects)
                 }

@@ -7,17 +7,31 @@ extension SessionState {
     mutating func receive(_ frame: Frame, now: NIODeadline, _ effects: inout Effects) throws(Violation) {
         switch frame.kind {
         case .open: try receiveOpen(frame, &effects)
-        case .ping: try receivePing(frame)
+        case .ping:
+            try countIdleFrame(now: now)
+            try receivePing(frame)
         case .pong: try receivePong(frame, &effects)
         case .message:
-            if let stream = try stream(of: frame) { try receiveMessage(frame, stream, &effects) }
+            if let stream = try stream(of: frame) { try receiveMessage(frame, stream, now: now, &effects) }
         case .data:
             if let stream = try stream(of: frame) { try receiveData(frame, stream, now: now, &effects) }
         case .credit:
-            if let stream = try stream(of: frame) { try receiveCredit(frame, stream, &effects) }
+            if let stream = try stream(of: frame) { try receiveCredit(frame, stream, now: now, &effects) }
         case .close:
             if let stream = try stream(of: frame) { try receiveClose(frame, stream, &effects) }
         }
+    }
+
+    /// Frames cost the guest nothing, and the host time that others wait for. Those that bring something are bounded by
+    /// windows or by requests of the host.
+    private mutating func countIdleFrame(now: NIODeadline) throws(Violation) {
+        if idleFrames == 0 {
+            let passed = (now - idleFramesCounted).nanoseconds / 1_000_000
+            idleFrames = Int(min(Int64(Limits.idleFrames), passed * Int64(Limits.idleFramesPerSecond) / 1000))
+            idleFramesCounted = now
+        }
+        guard idleFrames > 0 else { throw Violation("too many frames that bring nothing") }
+        idleFrames -= 1
     }
 
     /// The open stream that the frame belongs to; `nil` if the host closed it while the frame was under way.
@@ -42,7 +56,7 @@ extension SessionState {
     }
 
     private mutating func receiveMessage(
-        _ frame: Frame, _ stream: StreamState, _ effects: inout Effects
+        _ frame: Frame, _ stream: StreamState, now: NIODeadline, _ effects: inout Effects
     ) throws(Violation) {
         guard stream.messages < stream.messageLimit else {
             throw Violation("one reply too many on stream \(stream.id)")
@@ -66,6 +80,7 @@ extension SessionState {
         }
         stream.messages += 1
         stream.deadline = nil
+        if let limit = stream.collector?.timeLimit { setDeadline(now + limit, of: stream, &effects) }
         let isFinal = frame.flags.contains(.final)
         if isFinal, stream.id != 0 { markClosed(stream, by: .guest) }
         deliver(.message(bytes), to: stream, &effects)
@@ -88,7 +103,10 @@ extension SessionState {
         }
         stream.receiveWindow -= frame.payload.count
         if !frame.payload.isEmpty {
+            if stream.shape == .download { stream.deadline = nil }
             deliver(.data(frame.payload, stderr: frame.flags.contains(.stderr)), to: stream, &effects)
+        } else if !frame.flags.contains(.end) {
+            try countIdleFrame(now: now)
         }
         guard frame.flags.contains(.end) else { return }
         stream.guestEnded = true
@@ -103,12 +121,13 @@ extension SessionState {
     }
 
     private mutating func receiveCredit(
-        _ frame: Frame, _ stream: StreamState, _ effects: inout Effects
+        _ frame: Frame, _ stream: StreamState, now: NIODeadline, _ effects: inout Effects
     ) throws(Violation) {
         var reader = WireReader(frame.payload)
         guard frame.payload.count == 4, let amount = try? reader.u32() else {
             throw Violation("a credit of a wrong length")
         }
+        if amount == 0 { try countIdleFrame(now: now) }
         stream.sendWindow += Int(amount)
         guard stream.sendWindow <= Limits.window else {
             throw Violation("credit beyond all bounds on stream \(stream.id)")

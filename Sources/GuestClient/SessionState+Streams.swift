@@ -36,8 +36,11 @@ extension SessionState {
     }
 
     /// Gives the next item to `reader`, now or when it comes; `nil` if the stream is closed and all was taken.
+    ///
+    /// - Parameter stall: When the stream is given up if nothing comes.
     mutating func take(
-        _ id: UInt32, _ reader: CheckedContinuation<StreamItem?, any Error>, _ effects: inout Effects
+        _ id: UInt32, _ reader: CheckedContinuation<StreamItem?, any Error>, stall: NIODeadline?,
+        _ effects: inout Effects
     ) {
         guard let stream = streams[id] else {
             effects.resume(reader, failure.map { .failure($0) } ?? .success(nil))
@@ -54,6 +57,7 @@ extension SessionState {
             effects.resume(reader, .failure(SandboxError(.invalidState, "Somebody else is reading this stream.")))
         } else {
             stream.reader = reader
+            if let stall, !stream.guestEnded { setDeadline(stall, of: stream, &effects) }
         }
     }
 

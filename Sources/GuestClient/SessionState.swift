@@ -35,6 +35,9 @@ enum Limits {
     static let lateFrames = 4096
     /// Pings of the host under way.
     static let pings = 1024
+    /// Frames that bring nothing (pings, data without bytes, credit of 0): so many at once, and so many a second.
+    static let idleFrames = 16384
+    static let idleFramesPerSecond = 4096
     /// How long a tunnel that both sides ended waits for the guest's close.
     static let linger = TimeAmount.seconds(5)
 }
@@ -81,6 +84,9 @@ struct SessionState {
     /// What may still arrive on streams that the host closed.
     var lateBytes = 0
     var lateFrames = 0
+    /// Frames that bring nothing, as far as the guest may still send them, and when they were counted last.
+    var idleFrames = Limits.idleFrames
+    var idleFramesCounted = NIODeadline.uptimeNanoseconds(0)
 
     var pings: [UInt64: Ping] = [:]
     var nextPing: UInt64 = 1

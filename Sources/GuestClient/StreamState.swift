@@ -55,6 +55,8 @@ struct Collected: Sendable {
 /// Where a collected stream's bytes go.
 struct Collector {
     var limit: Int
+    /// How long it may take from the first reply on; `nil`: as long as it takes.
+    var timeLimit: TimeAmount?
     var collected = Collected()
     var continuation: CheckedContinuation<Collected, any Error>
 }

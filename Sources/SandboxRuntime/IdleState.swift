@@ -78,9 +78,12 @@ struct IdleState: Sendable {
     mutating func note(processes: [ProcessInfo], now: Moment, wall: Timestamp) {
         looked = now
         let ours = processes.filter { $0.tag == IdleState.foregroundTag }
-        foreground = ours.filter { $0.exit == nil }.map { process in
+        let running = ours.filter { $0.exit == nil }
+        foreground = running.prefix(IdleState.maximumReasons).map { process in
             "process \(process.id) (\(IdleState.brief(process.arguments))) runs in the foreground"
         }
+        let more = running.count - foreground.count
+        if more > 0 { foreground.append("\(more) more processes run in the foreground") }
         for exit in ours.compactMap(\.exit) {
             let age = Double(wall.unixNanoseconds - exit.endedUnixNanoseconds) / 1e9
             lastForegroundEnd = max(lastForegroundEnd, now.advanced(by: -max(0, age)))
@@ -168,9 +171,20 @@ struct IdleState: Sendable {
 
     static let foregroundTag = "foreground"
 
+    /// Reasons of one kind that are told; a guest may have or claim any number.
+    private static let maximumReasons = 16
+
+    /// A command as the guest tells it: short, and without control characters.
     private static func brief(_ arguments: [String]) -> String {
-        let text = arguments.joined(separator: " ").map { $0.isNewline ? " " : $0 }
-        return text.count <= 60 ? String(text) : String(text.prefix(57)) + "..."
+        var text = ""
+        for argument in arguments.prefix(60) where text.unicodeScalars.count <= 60 {
+            if !text.isEmpty { text += " " }
+            for scalar in argument.unicodeScalars.prefix(61) {
+                text.unicodeScalars.append(scalar.properties.generalCategory == .control ? " " : scalar)
+            }
+        }
+        let scalars = text.unicodeScalars
+        return scalars.count <= 60 ? text : String(String.UnicodeScalarView(scalars.prefix(57))) + "..."
     }
 }
 

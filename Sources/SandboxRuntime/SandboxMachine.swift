@@ -120,6 +120,11 @@ struct SandboxMachine: Sendable {
     var initLayer: String
     var idle: IdleState
     private var losses: [ExecutionID: Loss] = [:]
+    /// When broken sessions were opened again, as far as it is not long ago.
+    private var recoveries: [Moment] = []
+    /// So often in so many seconds a broken session is opened again.
+    private static let maximumRecoveries = 3
+    private static let recoveryWindow = 60.0
 
     init(phase: Phase, record: SandboxRecord, now: Moment) {
         self.phase = phase
@@ -217,15 +222,18 @@ struct SandboxMachine: Sendable {
         }
         losses = losses.filter { $0.key == incarnation.id }
         guard let loss = losses.removeValue(forKey: incarnation.id) else { return nil }
-        return lost(incarnation.id, loss)
+        return lost(incarnation.id, loss, now: now)
     }
 
     /// Something of an incarnation ended by itself. What is under way finds out on its own; then it is looked at when
     /// that ends.
-    mutating func lost(_ id: ExecutionID, _ loss: Loss) -> Work? {
+    ///
+    /// A session that breaks is opened again. A guest that breaks one after the other is given up: it would keep the
+    /// server busy for ever.
+    mutating func lost(_ id: ExecutionID, _ loss: Loss, now: Moment) -> Work? {
         switch phase {
         case .running(let incarnation) where incarnation.id == id:
-            if case .session = loss {
+            if case .session = loss, mayRecover(now: now) {
                 let transition = Transition(.recover)
                 phase = .recovering(incarnation, transition)
                 return Work(transition: transition, step: .recover(incarnation))
@@ -240,6 +248,13 @@ struct SandboxMachine: Sendable {
             losses[id] = loss
             return nil
         }
+    }
+
+    private mutating func mayRecover(now: Moment) -> Bool {
+        recoveries = recoveries.filter { now.seconds(since: $0) < SandboxMachine.recoveryWindow }
+        guard recoveries.count < SandboxMachine.maximumRecoveries else { return false }
+        recoveries.append(now)
+        return true
     }
 
     private mutating func lose(_ incarnation: Incarnation, _ loss: Loss) -> Work {

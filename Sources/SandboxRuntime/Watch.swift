@@ -13,7 +13,9 @@ extension SandboxRuntime {
             guard let loss = await self.firstLoss(sandbox, incarnation), !Task.isCancelled, !self.isStopping else {
                 return
             }
-            if let work = sandbox.machine.withLock({ $0.lost(incarnation.id, loss) }) { self.begin(work, on: sandbox) }
+            if let work = sandbox.machine.withLock({ $0.lost(incarnation.id, loss, now: self.clock.moment) }) {
+                self.begin(work, on: sandbox)
+            }
         }
     }
 

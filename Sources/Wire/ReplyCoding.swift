@@ -64,7 +64,7 @@ extension Reply {
                     boot: try r.u64()))
         case 2: self = .ok
         case 3: self = .started(try r.process())
-        case 4: self = .attached(try r.process(), startOffset: try r.i64())
+        case 4: self = .attached(try r.process(), startOffset: min(try r.i64(), WireReader.largestPosition))
         case 5: self = .exited(try r.exit())
         case 6:
             self = .processes(
@@ -76,16 +76,15 @@ extension Reply {
                 try r.list(ofAtLeast: 33) { (r: inout WireReader) throws(WireError) -> TableEntry in
                     TableEntry(
                         pid: try r.u32(), parent: try r.u32(), uid: try r.u32(), state: try r.u8(),
-                        residentKiB: try r.u64(),
-                        cpuMilliseconds: try r.u64(), command: try r.string())
+                        residentKiB: try r.measure(), cpuMilliseconds: try r.measure(), command: try r.string())
                 })
         case 8: self = .file(try r.file())
         case 9:
             self = .metrics(
                 GuestMetrics(
-                    cpuUserMilliseconds: try r.u64(), cpuSystemMilliseconds: try r.u64(), memoryTotalKiB: try r.u64(),
-                    memoryAvailableKiB: try r.u64(), processes: try r.u32(), uptimeMilliseconds: try r.u64(),
-                    diskTotalKiB: try r.u64(), diskFreeKiB: try r.u64()))
+                    cpuUserMilliseconds: try r.measure(), cpuSystemMilliseconds: try r.measure(),
+                    memoryTotalKiB: try r.measure(), memoryAvailableKiB: try r.measure(), processes: try r.u32(),
+                    uptimeMilliseconds: try r.measure(), diskTotalKiB: try r.measure(), diskFreeKiB: try r.measure()))
         case 10: self = .blockers(try r.strings())
         default: throw .badMessage("unknown reply \(type)")
         }
@@ -130,11 +129,24 @@ extension WireWriter {
     }
 }
 
+/// Numbers of the guest are cut to what no honest guest exceeds, so that sums and differences of a few of them, and the
+/// same in a unit that is a thousand times smaller, are numbers too: overflow would end the reader's process.
+extension WireReader {
+    /// Of offsets and sizes, in bytes.
+    static let largestPosition: Int64 = 1 << 62
+    private static let largestMeasure: UInt64 = 1 << 52
+
+    mutating func measure() throws(WireError) -> UInt64 { min(try u64(), Self.largestMeasure) }
+    mutating func offset() throws(WireError) -> Int64 { min(max(try i64(), 0), Self.largestPosition) }
+    /// About 146 years before and after 1970, in nanoseconds.
+    mutating func time() throws(WireError) -> Int64 { min(max(try i64(), -1 << 62), 1 << 62) }
+}
+
 extension WireReader {
     mutating func exit() throws(WireError) -> ProcessExit {
         ProcessExit(
-            code: try i32(), signal: try u8(), timedOut: try bool(), endedUnixNanoseconds: try i64(),
-            userMicroseconds: try u64(), systemMicroseconds: try u64(), maximumResidentKiB: try u64())
+            code: try i32(), signal: try u8(), timedOut: try bool(), endedUnixNanoseconds: try time(),
+            userMicroseconds: try measure(), systemMicroseconds: try measure(), maximumResidentKiB: try measure())
     }
 
     /// Bytes of a process without any text.
@@ -143,8 +155,8 @@ extension WireReader {
     mutating func process() throws(WireError) -> ProcessInfo {
         ProcessInfo(
             id: try u32(), pid: try u32(), arguments: try strings(), directory: try string(), user: try string(),
-            tag: try string(), terminal: try bool(), startedUnixNanoseconds: try i64(), outputEnd: try i64(),
-            outputStart: try i64(), attached: try u32(),
+            tag: try string(), terminal: try bool(), startedUnixNanoseconds: try time(), outputEnd: try offset(),
+            outputStart: try offset(), attached: try u32(),
             exit: try optional { (r: inout WireReader) throws(WireError) -> ProcessExit in try r.exit() })
     }
 
@@ -152,7 +164,7 @@ extension WireReader {
         let path = try blob()
         guard let kind = FileInfo.Kind(rawValue: try u8()) else { throw .badMessage("unknown file kind") }
         return FileInfo(
-            path: path, kind: kind, size: try i64(), mode: try u32(), uid: try u32(), gid: try u32(),
-            modifiedUnixNanoseconds: try i64(), target: try blob())
+            path: path, kind: kind, size: try offset(), mode: try u32(), uid: try u32(), gid: try u32(),
+            modifiedUnixNanoseconds: try time(), target: try blob())
     }
 }

@@ -134,6 +134,15 @@ struct HostileTests {
         Attack("messages without end") { guest, id in
             for _ in 0..<3 { await guest.send(.exited(.success), on: id) }
         },
+        Attack("pings without end") { guest, _ in
+            for _ in 0..<100_000 { await guest.send(Frame(.ping, stream: 0)) }
+        },
+        Attack("data without bytes without end") { guest, id in
+            for _ in 0..<100_000 { await guest.send(Frame(.data, stream: id)) }
+        },
+        Attack("credit of nothing without end") { guest, id in
+            for _ in 0..<100_000 { await guest.send(credit: 0, on: id) }
+        },
         Attack("pings without reading the pongs") { guest, _ in
             try await guest.reads(false)
             for _ in 0..<100_000 {
@@ -201,6 +210,27 @@ struct HostileTests {
             #expect(code == .guestFailed)
             #expect(await session.ended()?.code == .guestFailed)
         }
+    }
+
+    @Test func `a path longer than Linux allows ends the session`() async throws {
+        let (guest, session) = try await FakeGuest.session()
+        async let code = code { _ = try await session.stat(Array("/".utf8), follow: false) }
+        let (id, _) = try await guest.request()
+        await guest.send(.file(.test("/" + String(repeating: "x", count: 5000))), on: id)
+        #expect(await code == .guestFailed)
+        #expect(await session.ended()?.code == .guestFailed)
+    }
+
+    @Test func `blockers are few, short and without control characters`() async throws {
+        let (guest, session) = try await FakeGuest.session()
+        async let blockers = session.checkpointBlockers()
+        let (id, _) = try await guest.request()
+        let line = "\u{1B}[2J" + String(repeating: "x", count: 1000)
+        await guest.send(.blockers([String](repeating: line, count: 40)), on: id)
+        let found = try await blockers
+        #expect(found.count == 16)
+        #expect(found.allSatisfy { $0.utf8.count <= 310 && !$0.contains("\u{1B}") })
+        await session.close()
     }
 
     @Test func `many tiny pieces that nobody reads are joined`() async throws {

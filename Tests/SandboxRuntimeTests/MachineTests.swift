@@ -143,10 +143,10 @@ struct MachineTests {
         try await withIncarnation { incarnation in
             var machine = try machine(.running, incarnation)
             let end = SandboxMachine.Loss.execution(ExecutionEnd(code: 0))
-            let stranger = machine.lost(ExecutionID(), end)
+            let stranger = machine.lost(ExecutionID(), end, now: Moment(nanoseconds: 0))
             #expect(stranger?.transition.kind == nil)
             #expect(machine.state == .running)
-            let own = machine.lost(incarnation.id, end)
+            let own = machine.lost(incarnation.id, end, now: Moment(nanoseconds: 0))
             #expect(own?.transition.kind == .lose)
             #expect(machine.state == .stopping)
         }
@@ -156,10 +156,27 @@ struct MachineTests {
         try await withIncarnation { incarnation in
             var machine = try machine(.pausing, incarnation)
             guard let transition = machine.transition else { return }
-            let early = machine.lost(incarnation.id, .execution(ExecutionEnd(code: 0)))
+            let early = machine.lost(incarnation.id, .execution(ExecutionEnd(code: 0)), now: Moment(nanoseconds: 0))
             #expect(early?.transition.kind == nil)
             let next = machine.finish(transition, to: .paused(incarnation), now: Moment(nanoseconds: 0))
             #expect(next?.transition.kind == .lose)
+        }
+    }
+
+    @Test func `a guest that breaks one session after the other is given up`() async throws {
+        try await withIncarnation { incarnation in
+            var machine = try machine(.running, incarnation)
+            let breach = SandboxMachine.Loss.session(SandboxError(.guestFailed, "It broke the protocol."))
+            /// What a breach leads to, some seconds after the start.
+            func broken(at second: Int64) -> Transition.Kind? {
+                let now = Moment(nanoseconds: second * 1_000_000_000)
+                guard let transition = machine.lost(incarnation.id, breach, now: now)?.transition else { return nil }
+                if transition.kind == .recover { _ = machine.finish(transition, to: .running(incarnation), now: now) }
+                return transition.kind
+            }
+            #expect([0, 1, 2].map(broken) == [.recover, .recover, .recover])
+            #expect(
+                [100, 101, 102, 103].map(broken) == [.recover, .recover, .recover, .lose], "the old ones are forgotten")
         }
     }
 

@@ -45,7 +45,7 @@ import Wire
 
     static let exit = ProcessExit(
         code: -1, signal: 9, timedOut: true, endedUnixNanoseconds: 1, userMicroseconds: 2, systemMicroseconds: 3,
-        maximumResidentKiB: .max)
+        maximumResidentKiB: 1 << 52)
     static let info = Wire.ProcessInfo(
         id: 1, pid: 2, arguments: ["a", ""], directory: "/", user: "u", tag: "t", terminal: true,
         startedUnixNanoseconds: 3, outputEnd: 4, outputStart: 5, attached: 6, exit: exit)
@@ -146,5 +146,29 @@ import Wire
             let bytes = writer.bytes + [UInt8](repeating: 0, count: Frame.maximumMessage - 6)
             #expect(throws: WireError.badMessage("a count is larger than the message")) { try Reply(decoding: bytes) }
         }
+    }
+
+    @Test func `numbers that no honest guest sends are cut to what can be calculated with`() throws {
+        let exit = ProcessExit(
+            code: .min, signal: .max, timedOut: false, endedUnixNanoseconds: .min, userMicroseconds: .max,
+            systemMicroseconds: .max, maximumResidentKiB: .max)
+        var info = CodecTests.info
+        (info.outputEnd, info.outputStart, info.startedUnixNanoseconds, info.exit) = (.max, .min, .max, exit)
+        guard
+            case .attached(let read, let offset) = try Reply(
+                decoding: Reply.attached(info, startOffset: .max).encoded())
+        else { throw WireError.badMessage("another reply") }
+        let last = try #require(read.exit)
+        #expect(offset.addingReportingOverflow(1 << 61) == (3 << 61, false))
+        #expect((read.outputEnd, read.outputStart) == (1 << 62, 0))
+        #expect(last.userMicroseconds + last.systemMicroseconds == 1 << 53)
+        #expect(last.maximumResidentKiB * 1024 == 1 << 62)
+        #expect((last.endedUnixNanoseconds, read.startedUnixNanoseconds) == (-1 << 62, 1 << 62))
+        let file = FileInfo(
+            path: [0x2F], kind: .file, size: .min, mode: 0, uid: 0, gid: 0, modifiedUnixNanoseconds: .min)
+        guard case .file(let found) = try Reply(decoding: Reply.file(file).encoded()) else {
+            throw WireError.badMessage("another reply")
+        }
+        #expect((found.size, found.modifiedUnixNanoseconds) == (0, -1 << 62))
     }
 }
