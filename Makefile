@@ -1,7 +1,7 @@
 # Everything a developer runs. `make` alone lists the targets; the work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check build debug template bench fuzz doctor start stop restart status format prerequisites clean
+.PHONY: help quickstart test contract docs man check build debug template bench fuzz doctor start stop restart status format prerequisites clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,6 +11,15 @@ quickstart: ## Install, build, start the server and run the demonstration (as ro
 
 test: ## Install what tests need, build, check, and run all tests (as root)
 	@scripts/test
+
+contract: ## Hold a built server to its OpenAPI document (as root; scripts/contract)
+	@scripts/contract
+
+docs: ## Bring what is made from the document and the commands up to date
+	@scripts/docs
+
+man: build ## Make the manual page out/man/nightjar.1
+	@mkdir -p out/man && out/bin/nightjar reference man >out/man/nightjar.1 && echo "out/man/nightjar.1"
 
 check: ## Format, module graph, project hygiene, scripts: no build
 	@scripts/check

@@ -162,6 +162,13 @@ let testTargets: [Target] = [
             "StoreSQLite", .hummingbird,
             .hummingbirdCore, .httpTypes, .nioCore, .logging, .yams,
         ]),
+    tests(
+        "ClientTests",
+        [
+            "Access", "Client", "HTTPKit", "SandboxModel", "Store", .hummingbird, .hummingbirdCore, .nioCore, .nioPosix,
+            .httpTypes, .logging,
+        ]),
+    tests("CLITests", ["CLI", "Client", "SandboxModel", .arguments]),
     tests("EndToEndTests", ["Client", "SandboxModel", "LinuxSystem"]),
 ]
 let chosen = Context.environment["NJ_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }

@@ -20,8 +20,8 @@ public struct NightjarCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Sandboxes",
                 subcommands: [
-                    RunCommand.self, CreateCommand.self, ListCommand.self, InspectCommand.self, PauseCommand.self,
-                    StandbyCommand.self, ResumeCommand.self, StopCommand.self, RemoveCommand.self,
+                    RunCommand.self, CreateCommand.self, ListCommand.self, TopCommand.self, InspectCommand.self,
+                    PauseCommand.self, StandbyCommand.self, ResumeCommand.self, StopCommand.self, RemoveCommand.self,
                 ]),
             CommandGroup(
                 name: "Inside a sandbox",
@@ -33,8 +33,8 @@ public struct NightjarCommand: AsyncParsableCommand {
                 name: "The server",
                 subcommands: [
                     ServeCommand.self, KeyCommand.self, EventsCommand.self, TemplateCommand.self,
-                    CapabilitiesCommand.self, NodeCommand.self,
-                    DoctorCommand.self, DemoCommand.self, BenchCommand.self, VersionCommand.self,
+                    CapabilitiesCommand.self, NodeCommand.self, DoctorCommand.self, DemoCommand.self,
+                    BenchCommand.self, CompletionCommand.self, ReferenceCommand.self, VersionCommand.self,
                 ]),
         ])
 
@@ -46,7 +46,7 @@ public struct NightjarCommand: AsyncParsableCommand {
         Glibc.signal(SIGPIPE, SIG_IGN)
         var format = OutputFormat.table
         do {
-            var command = try parseAsRoot()
+            var command = try await asyncParseAsRoot()
             format = (command as? any FormattedCommand)?.output.format ?? .table
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()

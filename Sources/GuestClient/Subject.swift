@@ -16,7 +16,7 @@ enum Subject: Sendable {
     func error(for status: WireStatus) -> SandboxError {
         switch status.code {
         case .ok: return SandboxError(.guestFailed, "The sandbox's init ended \(name) without a result.", cause: status)
-        case .invalid: return make(.invalidRequest, "The sandbox refuses \(name) as invalid.", status)
+        case .invalid: return make(.notApplicable, "This is not possible with \(name).", status)
         case .notFound: return notFound(status)
         case .exists:
             return make(

@@ -61,7 +61,7 @@ public struct Query: Sendable {
 
     public func integer(_ key: String, in range: ClosedRange<Int64>) throws(SandboxError) -> Int64? {
         guard let text = try text(key) else { return nil }
-        guard let number = Int64(text), range.contains(number) else {
+        guard let number = Int64(text), !text.hasPrefix("+"), range.contains(number) else {
             throw SandboxError(
                 .invalidRequest,
                 "The query parameter '\(key)' must be a whole number between \(range.lowerBound) and \(range.upperBound)."
@@ -70,9 +70,14 @@ public struct Query: Sendable {
         return number
     }
 
+    /// The largest whole number that every JSON reader keeps exact; offsets and sequence numbers stay below.
+    public static let largestInteger: Int64 = 1 << 53 - 1
+
     public func number(_ key: String, in range: ClosedRange<Double>) throws(SandboxError) -> Double? {
         guard let text = try text(key) else { return nil }
-        guard let number = Double(text), range.contains(number) else {
+        // Swift also reads hexadecimal numbers and names such as `nan`.
+        let isDecimal = text.utf8.allSatisfy { byte in "0123456789.+-eE".utf8.contains(byte) } && !text.hasPrefix("+")
+        guard isDecimal, let number = Double(text), range.contains(number) else {
             throw SandboxError(
                 .invalidRequest,
                 "The query parameter '\(key)' must be a number between \(range.lowerBound) and \(range.upperBound).")

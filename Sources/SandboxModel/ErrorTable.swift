@@ -35,6 +35,7 @@ extension SandboxError.Code {
         ErrorRow(code: .idempotencyConflict, httpStatus: 409, retryable: false, exitCode: 64),
         ErrorRow(code: .processExited, httpStatus: 409, retryable: false, exitCode: 69),
         ErrorRow(code: .fileExists, httpStatus: 409, retryable: false, exitCode: 73),
+        ErrorRow(code: .notApplicable, httpStatus: 409, retryable: false, exitCode: 65),
         ErrorRow(code: .notADirectory, httpStatus: 409, retryable: false, exitCode: 66),
         ErrorRow(code: .isADirectory, httpStatus: 409, retryable: false, exitCode: 66),
         ErrorRow(code: .directoryNotEmpty, httpStatus: 409, retryable: false, exitCode: 73),

@@ -59,6 +59,9 @@ extension SandboxError.Code {
     public static let idempotencyConflict = Self(rawValue: "idempotency_conflict")
     public static let processExited = Self(rawValue: "process_exited")
     public static let fileExists = Self(rawValue: "file_exists")
+    /// The request is well formed, but what it names is not such that it could be done: a resize of a process without a
+    /// terminal, a removal of the root directory.
+    public static let notApplicable = Self(rawValue: "not_applicable")
     public static let notADirectory = Self(rawValue: "not_a_directory")
     public static let isADirectory = Self(rawValue: "is_a_directory")
     public static let directoryNotEmpty = Self(rawValue: "directory_not_empty")

@@ -64,7 +64,7 @@ public struct SandboxSpec: Sendable, Hashable, Codable {
     /// Given: the sandbox is durable and unique by this name. Not given: ephemeral.
     public var name: String?
     public var template: String
-    /// At most 32; keys and values at most 128 bytes.
+    /// At most 32; keys and values at most 128 characters.
     public var labels: [String: String]
     /// Environment of every process; at most 256 entries and 128 KiB.
     public var environment: [String: String]
@@ -144,12 +144,12 @@ extension SandboxSpec {
     private func checkLabels() throws(SandboxError) {
         guard labels.count <= 32 else { throw SandboxError(.invalidRequest, "At most 32 labels are allowed.") }
         for (key, value) in labels {
-            guard (1...128).contains(key.utf8.count), value.utf8.count <= 128,
+            guard (1...128).contains(key.unicodeScalars.count), value.unicodeScalars.count <= 128,
                 !key.contains("="), !(key + value).unicodeScalars.contains(where: { $0.value < 0x20 })
             else {
                 throw SandboxError(
                     .invalidRequest, "A label is not valid.",
-                    hint: "keys are 1 to 128 bytes without '=', values at most 128 bytes, no control characters")
+                    hint: "keys are 1 to 128 characters without '=', values at most 128, no control characters")
             }
         }
     }

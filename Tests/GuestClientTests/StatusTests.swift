@@ -6,7 +6,7 @@ import Wire
 @Suite(.timeLimit(.minutes(5)))
 struct StatusTests {
     @Test(arguments: [
-        (WireStatus.Code.ok, SandboxError.Code.guestFailed), (.invalid, .invalidRequest), (.notFound, .fileNotFound),
+        (WireStatus.Code.ok, SandboxError.Code.guestFailed), (.invalid, .notApplicable), (.notFound, .fileNotFound),
         (.exists, .fileExists), (.permission, .permissionDenied), (.notDirectory, .notADirectory),
         (.isDirectory, .isADirectory), (.notEmpty, .directoryNotEmpty), (.noSpace, .noSpace),
         (.tooLarge, .bodyTooLarge),

@@ -49,7 +49,9 @@ extension OpenAPIDocument {
               security: []
               responses:
                 '200': {description: The server answers, content: {application/json: {schema: {$ref: '#/components/schemas/Health'}}}}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
           /v1/version:
             get:
               operationId: getVersion
@@ -58,7 +60,9 @@ extension OpenAPIDocument {
               security: []
               responses:
                 '200': {description: The versions, content: {application/json: {schema: {$ref: '#/components/schemas/Version'}}}}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
           /v1/openapi.yaml:
             get:
               operationId: getDocument
@@ -67,6 +71,9 @@ extension OpenAPIDocument {
               security: []
               responses:
                 '200': {description: OpenAPI 3.1, content: {application/yaml: {schema: {type: string}}}}
+                '400': {$ref: '#/components/responses/400'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
           /metrics:
             get:
               operationId: getServerMetrics
@@ -74,7 +81,12 @@ extension OpenAPIDocument {
               summary: The server's metrics in Prometheus's text format
               responses:
                 '200': {description: Text format 0.0.4, content: {text/plain: {schema: {type: string}}}}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
           /v1/capabilities:
             get:
               operationId: getCapabilities
@@ -82,7 +94,12 @@ extension OpenAPIDocument {
               summary: What this machine can do, and why not where it cannot
               responses:
                 '200': {description: Tiers and networks, content: {application/json: {schema: {$ref: '#/components/schemas/Capabilities'}}}}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
           /v1/node:
             get:
               operationId: getNode
@@ -96,7 +113,12 @@ extension OpenAPIDocument {
                 instead of `queue.timeout`.
               responses:
                 '200': {description: The node now, content: {application/json: {schema: {$ref: '#/components/schemas/Node'}}}}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
           /v1/templates:
             get:
               operationId: listTemplates
@@ -111,17 +133,28 @@ extension OpenAPIDocument {
                         type: object
                         required: [items]
                         properties: {items: {type: array, items: {$ref: '#/components/schemas/Template'}}}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
           /v1/templates/{template}:
             parameters:
-              - {name: template, in: path, required: true, schema: {type: string}}
+              - {name: template, in: path, required: true, schema: {$ref: '#/components/schemas/Name'}}
             get:
               operationId: getTemplate
               tags: [system]
               summary: One template
               responses:
                 '200': {description: The template, content: {application/json: {schema: {$ref: '#/components/schemas/Template'}}}}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
 
           /v1/events:
             get:
@@ -132,8 +165,8 @@ extension OpenAPIDocument {
                 With `follow=true` the answer is a stream of server-sent events that does not end: `event: event`, `id` is the
                 sequence number, `data` an Event. `Last-Event-ID` goes on after that event. A comment line comes every 15 s.
               parameters:
-                - {name: after, in: query, description: 'Only events with a higher sequence number. With follow and without it: from now on.', schema: {type: integer, minimum: 0}}
-                - {name: sandbox, in: query, description: Id or name, schema: {type: string}}
+                - {name: after, in: query, description: 'Only events with a higher sequence number. With follow and without it: from now on.', schema: {$ref: '#/components/schemas/Offset'}}
+                - {name: sandbox, in: query, description: Id or name, schema: {$ref: '#/components/schemas/SandboxReference'}}
                 - {name: limit, in: query, description: Without follow, schema: {type: integer, minimum: 1, maximum: 1000, default: 100}}
                 - {$ref: '#/components/parameters/follow'}
                 - {$ref: '#/components/parameters/lastEventID'}
@@ -147,7 +180,12 @@ extension OpenAPIDocument {
                         required: [items]
                         properties: {items: {type: array, items: {$ref: '#/components/schemas/Event'}}}
                     text/event-stream: {schema: {type: string}}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
 
           /v1/keys:
             get:
@@ -164,7 +202,12 @@ extension OpenAPIDocument {
                         type: object
                         required: [items]
                         properties: {items: {type: array, items: {$ref: '#/components/schemas/Key'}}}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
             post:
               operationId: createKey
               tags: [access]
@@ -175,10 +218,17 @@ extension OpenAPIDocument {
                 content: {application/json: {schema: {$ref: '#/components/schemas/KeyRequest'}}}
               responses:
                 '201': {description: 'The key, with `secret`', content: {application/json: {schema: {$ref: '#/components/schemas/Key'}}}}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
           /v1/keys/{key}:
             parameters:
-              - {name: key, in: path, required: true, schema: {type: string}}
+              - {name: key, in: path, required: true, schema: {type: string, minLength: 1, maxLength: 128, examples: [key_2bq4t6xkz3ma]}}
             delete:
               operationId: revokeKey
               tags: [access]
@@ -186,7 +236,13 @@ extension OpenAPIDocument {
               description: Needs the scope `admin`. `key_file` is replaced by removing the file and restarting the server instead.
               responses:
                 '204': {description: It is refused from now on}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
 
           /v1/sandboxes:
             get:
@@ -194,10 +250,10 @@ extension OpenAPIDocument {
               tags: [sandboxes]
               summary: Sandboxes, newest first, in pages
               parameters:
-                - {name: label, in: query, description: '`key=value`; repeated: all of them', schema: {type: array, items: {type: string}}}
+                - {name: label, in: query, description: '`key=value`; repeated: all of them', schema: {type: array, items: {type: string, pattern: '^[^=]+='}}}
                 - {name: state, in: query, description: 'Repeated: any of them', schema: {type: array, items: {$ref: '#/components/schemas/State'}}}
                 - {name: limit, in: query, schema: {type: integer, minimum: 1, maximum: 200, default: 50}}
-                - {name: cursor, in: query, description: '`next_cursor` of the page before', schema: {type: string}}
+                - {name: cursor, in: query, description: '`next_cursor` of the page before', schema: {type: string, minLength: 1, maxLength: 1024}}
               responses:
                 '200':
                   description: One page
@@ -209,7 +265,12 @@ extension OpenAPIDocument {
                         properties:
                           items: {type: array, items: {$ref: '#/components/schemas/Sandbox'}}
                           next_cursor: {type: string, description: Absent on the last page}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
             post:
               operationId: createSandbox
               tags: [sandboxes]
@@ -220,13 +281,29 @@ extension OpenAPIDocument {
                   description: |
                     A repeated request with the same key returns the first one's sandbox (for 24 hours); with another body it is
                     refused with `idempotency_conflict`.
-                  schema: {type: string, minLength: 1, maxLength: 128}
+                  schema: {type: string, minLength: 1, maxLength: 128, pattern: '^[!-~]+$'}
               requestBody:
                 required: true
                 content: {application/json: {schema: {$ref: '#/components/schemas/SandboxSpec'}}}
               responses:
-                '201': {description: It runs, content: {application/json: {schema: {$ref: '#/components/schemas/Sandbox'}}}}
-                default: {$ref: '#/components/responses/Error'}
+                '201':
+                  description: It runs
+                  headers:
+                    Location: {$ref: '#/components/headers/Location'}
+                  content: {application/json: {schema: {$ref: '#/components/schemas/Sandbox'}}}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
           /v1/sandboxes/{sandbox}:
             parameters:
               - {$ref: '#/components/parameters/sandbox'}
@@ -236,7 +313,13 @@ extension OpenAPIDocument {
               summary: One sandbox; neither wakes it nor counts as use
               responses:
                 '200': {$ref: '#/components/responses/Sandbox'}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
             patch:
               operationId: updateSandbox
               tags: [sandboxes]
@@ -253,14 +336,38 @@ extension OpenAPIDocument {
                         lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
               responses:
                 '200': {$ref: '#/components/responses/Sandbox'}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
             delete:
               operationId: deleteSandbox
               tags: [sandboxes]
               summary: Remove a sandbox with everything in it, whatever is under way with it
               responses:
                 '204': {description: It is gone}
-                default: {$ref: '#/components/responses/Error'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
           /v1/sandboxes/{sandbox}/pause:
             parameters:
               - {$ref: '#/components/parameters/sandbox'}
@@ -270,116 +377,9 @@ extension OpenAPIDocument {
               summary: Freeze all processes in RAM
               responses:
                 '200': {$ref: '#/components/responses/Sandbox'}
-                default: {$ref: '#/components/responses/Error'}
-          /v1/sandboxes/{sandbox}/resume:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-            post:
-              operationId: resumeSandbox
-              tags: [sandboxes]
-              summary: Make it run, from paused, standby, stopped or failed
-              responses:
-                '200': {$ref: '#/components/responses/Sandbox'}
-                default: {$ref: '#/components/responses/Error'}
-          /v1/sandboxes/{sandbox}/standby:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-            post:
-              operationId: standbySandbox
-              tags: [sandboxes]
-              summary: Write its memory to disk and end its processes on the host
-              responses:
-                '200': {$ref: '#/components/responses/Sandbox'}
-                default: {$ref: '#/components/responses/Error'}
-          /v1/sandboxes/{sandbox}/stop:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-            post:
-              operationId: stopSandbox
-              tags: [sandboxes]
-              summary: End its processes and keep its files
-              responses:
-                '200': {$ref: '#/components/responses/Sandbox'}
-                default: {$ref: '#/components/responses/Error'}
-          /v1/sandboxes/{sandbox}/metrics:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-            get:
-              operationId: getSandboxMetrics
-              tags: [sandboxes]
-              summary: Usage; neither wakes it nor counts as use
-              responses:
-                '200': {description: Usage now, content: {application/json: {schema: {$ref: '#/components/schemas/SandboxMetrics'}}}}
-                default: {$ref: '#/components/responses/Error'}
-
-          /v1/sandboxes/{sandbox}/exec:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-            post:
-              operationId: exec
-              tags: [processes]
-              summary: Run a command to its end and return its output
-              description: |
-                A command that fails is a result, not an error. If the client goes away, the command goes on.
-              requestBody:
-                required: true
-                content: {application/json: {schema: {$ref: '#/components/schemas/ExecRequest'}}}
-              responses:
-                '200': {description: It ended, content: {application/json: {schema: {$ref: '#/components/schemas/ExecResult'}}}}
-                default: {$ref: '#/components/responses/Error'}
-          /v1/sandboxes/{sandbox}/processes:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-            get:
-              operationId: listProcesses
-              tags: [processes]
-              summary: Processes that were started through the API, running ones and the latest 1,024 that ended
-              responses:
-                '200':
-                  description: All of them
-                  content:
-                    application/json:
-                      schema:
-                        type: object
-                        required: [items]
-                        properties: {items: {type: array, items: {$ref: '#/components/schemas/Process'}}}
-                default: {$ref: '#/components/responses/Error'}
-            post:
-              operationId: startProcess
-              tags: [processes]
-              summary: Start a process and return while it runs
-              requestBody:
-                required: true
-                content: {application/json: {schema: {$ref: '#/components/schemas/ExecRequest'}}}
-              responses:
-                '201': {description: It runs, content: {application/json: {schema: {$ref: '#/components/schemas/Process'}}}}
-                default: {$ref: '#/components/responses/Error'}
-          /v1/sandboxes/{sandbox}/processes/table:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-            get:
-              operationId: getProcessTable
-              tags: [processes]
-              summary: Every process inside
-              responses:
-                '200':
-                  description: The table
-                  content:
-                    application/json:
-                      schema:
-                        type: object
-                        required: [items]
-                        properties: {items: {type: array, items: {$ref: '#/components/schemas/ProcessTableEntry'}}}
-                default: {$ref: '#/components/responses/Error'}
-          /v1/sandboxes/{sandbox}/processes/{process}:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-              - {$ref: '#/components/parameters/process'}
-            get:
-              operationId: getProcess
-              tags: [processes]
-              summary: One process
-              responses:
-                '200': {description: The process, content: {application/json: {schema: {$ref: '#/components/schemas/Process'}}}}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
         """# + "\n"
 }

@@ -1,368 +1,385 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part3 = #"""
-                - invalid_path # 400
-                - invalid_cursor # 400
-                - unauthorized # 401
-                - permission_denied # 403
-                - route_not_found # 404
-                - sandbox_not_found # 404
-                - template_not_found # 404
-                - process_not_found # 404
-                - key_not_found # 404
-                - file_not_found # 404
-                - method_not_allowed # 405
-                - name_taken # 409
-                - invalid_state # 409
-                - idempotency_conflict # 409
-                - process_exited # 409
-                - file_exists # 409
-                - not_a_directory # 409
-                - is_a_directory # 409
-                - directory_not_empty # 409
-                - checkpoint_blocked # 409
-                - output_lost # 410
-                - body_too_large # 413
-                - unsupported_media_type # 415
-                - range_not_satisfiable # 416
-                - unsupported # 422
-                - cannot_execute # 422
-                - no_such_user # 422
-                - forbidden # 403
-                - rate_limited # 429
-                - upgrade_required # 426
-                - cancelled # 499
-                - driver_failed # 500
-                - guest_failed # 500
-                - store_failed # 500
-                - internal_error # 500
-                - memory_lost # 500
-                - connection_refused # 502
-                - unavailable # 503
-                - overloaded # 503
-                - deadline_exceeded # 504
-                - no_space # 507
-            Capacity:
-              type: object
-              required: [memory_mib, cpus, sandboxes]
-              properties:
-                memory_mib: {type: integer, minimum: 0}
-                cpus: {type: number, minimum: 0, description: Cores}
-                sandboxes: {type: integer, minimum: 0, description: With processes}
-            Node:
-              type: object
-              required: [capacity, overcommit, reserved, host, queue]
-              properties:
-                capacity: {$ref: '#/components/schemas/Capacity', description: What the node has for sandboxes}
-                overcommit:
-                  type: object
-                  required: [memory, cpus]
-                  description: The limits of all sandboxes with processes may reach the capacity times these
-                  properties:
-                    memory: {type: number, minimum: 1}
-                    cpus: {type: number, minimum: 1}
-                reserved: {$ref: '#/components/schemas/Capacity', description: Limits of all sandboxes with processes}
-                host:
-                  type: object
-                  required: [memory_total_bytes, memory_available_bytes, memory_reserve_bytes, cpus]
-                  properties:
-                    memory_total_bytes: {type: integer, format: int64}
-                    memory_available_bytes: {type: integer, format: int64}
-                    memory_reserve_bytes: {type: integer, format: int64, description: With less available nothing is started and idle sandboxes are put to standby}
-                    cpus: {type: integer}
-                queue:
-                  type: object
-                  required: [waiting, limit, longest_wait, timeout, fair_label, starting, parallel_starts, leaving]
-                  properties:
-                    waiting: {type: integer, minimum: 0, description: Starts that wait for their turn}
-                    limit: {type: integer, description: How many may wait}
-                    longest_wait: {type: number, description: Seconds}
-                    timeout: {type: number, description: Seconds that a request waits unless it says otherwise}
-                    fair_label: {type: string, description: Waiting requests take turns by this label}
-                    starting: {type: integer, minimum: 0}
-                    parallel_starts: {type: integer, description: How many are started at once}
-                    leaving: {type: integer, minimum: 0, description: Sandboxes that are being put to standby to make room}
-            Time: {type: string, format: date-time}
-            Path: {type: string, maxLength: 4095, pattern: '^/'}
-            Mode: {type: string, pattern: '^[0-7]{1,5}$', examples: ['0755']}
-            Labels: {type: object, maxProperties: 32, additionalProperties: {type: string, maxLength: 128}}
-            State:
-              type: string
-              enum: [creating, running, paused, suspending, standby, resuming, stopping, stopped, failed]
-            LifecycleSpec:
-              type: object
-              additionalProperties: false
-              properties:
-                idle_timeout: {type: number, minimum: 1, maximum: 2592000, default: 15, description: Seconds without use until on_idle happens}
-                on_idle: {type: string, enum: [standby, stop, delete, none], default: standby}
-                max_age: {type: [number, 'null'], minimum: 1, maximum: 31536000, description: 'Seconds after creation at which it is deleted, or stopped if it is durable'}
-                auto_resume: {type: boolean, default: true, description: Whether a request wakes it}
-            LimitsSpec:
-              type: object
-              additionalProperties: false
-              properties:
-                memory_mib: {type: integer, minimum: 128, maximum: 1048576, default: 2048}
-                cpus: {type: number, minimum: 0.1, maximum: 256, default: 2}
-                pids: {type: integer, minimum: 16, maximum: 65536, default: 1024}
-            SandboxSpec:
-              type: object
-              additionalProperties: false
-              properties:
-                name: {type: string, minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$', description: Makes it durable}
-                template: {type: string, default: base}
-                labels: {$ref: '#/components/schemas/Labels'}
-                env: {type: object, maxProperties: 256, additionalProperties: {type: string}, description: For every process}
-                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
-                limits: {$ref: '#/components/schemas/LimitsSpec'}
-                network: {type: string, enum: [none], default: none}
-            Sandbox:
-              type: object
-              required: [id, durable, state, awake_because, template, template_version, isolation, labels, lifecycle, limits, network, created_at, state_changed_at, last_active_at, wakes]
-              properties:
-                id: {type: string, pattern: '^sb_[a-z2-7]{20}$'}
-                name: {type: string}
-                durable: {type: boolean}
-                state: {$ref: '#/components/schemas/State'}
-                awake_because: {type: array, items: {type: string}, description: Why it does not sleep}
-                template: {type: string}
-                template_version: {type: string}
-                isolation: {type: string}
-                labels: {$ref: '#/components/schemas/Labels'}
-                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
-                limits: {$ref: '#/components/schemas/LimitsSpec'}
-                network: {type: string}
-                created_at: {$ref: '#/components/schemas/Time'}
-                state_changed_at: {$ref: '#/components/schemas/Time'}
-                last_active_at: {$ref: '#/components/schemas/Time'}
-                idle_at: {$ref: '#/components/schemas/Time', description: When it will have been idle long enough}
-                expires_at: {$ref: '#/components/schemas/Time'}
-                wakes: {type: integer, description: How often it woke from standby}
-                checkpoint_bytes: {type: integer, description: 'While it sleeps: bytes of its memory on disk'}
-                problem:
-                  type: object
-                  required: [code, message, at]
-                  properties:
-                    code: {$ref: '#/components/schemas/ErrorCode'}
-                    message: {type: string}
-                    at: {$ref: '#/components/schemas/Time'}
-            SandboxMetrics:
-              type: object
-              required: [state, cpu_seconds, memory_bytes, host_processes, disk_bytes]
-              properties:
-                state: {$ref: '#/components/schemas/State'}
-                cpu_seconds: {type: number, description: On the host since it was last started or woken}
-                memory_bytes: {type: integer, description: On the host now}
-                host_processes: {type: integer}
-                disk_bytes: {type: integer}
-                guest:
-                  type: object
-                  required: [cpu_user_seconds, cpu_system_seconds, memory_total_bytes, memory_available_bytes, processes, uptime_seconds]
-                  properties:
-                    cpu_user_seconds: {type: number}
-                    cpu_system_seconds: {type: number}
-                    memory_total_bytes: {type: integer}
-                    memory_available_bytes: {type: integer}
-                    processes: {type: integer}
-                    uptime_seconds: {type: number}
-            Terminal:
-              type: object
-              additionalProperties: false
-              required: [columns, rows]
-              properties:
-                columns: {type: integer, minimum: 1, maximum: 1000}
-                rows: {type: integer, minimum: 1, maximum: 1000}
-            ExecRequest:
-              type: object
-              additionalProperties: false
-              required: [command]
-              properties:
-                command: {type: array, minItems: 1, maxItems: 1024, items: {type: string}, description: The first is looked up in PATH}
-                env: {type: object, maxProperties: 256, additionalProperties: {type: string}}
-                directory: {$ref: '#/components/schemas/Path'}
-                user: {type: string, description: 'Name, uid, name:group or uid:gid; default: the template''s'}
-                stdin: {type: string, description: For exec only}
-                stdin_base64: {type: string, description: For exec only}
-                open_stdin: {type: boolean, default: false, description: For processes only; keeps standard input open for later writes}
-                terminal: {$ref: '#/components/schemas/Terminal', description: For processes only}
-                timeout: {type: number, minimum: 0.001, maximum: 86400, description: 'Seconds; then SIGTERM, and SIGKILL 2 s later'}
-                limits:
-                  type: array
-                  items:
-                    type: object
-                    additionalProperties: false
-                    required: [resource, soft, hard]
-                    properties:
-                      resource: {type: string, enum: [as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending, stack]}
-                      soft: {type: integer, minimum: 0}
-                      hard: {type: integer, minimum: 0}
-                background: {type: boolean, default: false, description: For processes only; does not keep the sandbox awake by itself}
-                max_output: {type: integer, minimum: 0, maximum: 16777216, default: 1048576, description: For exec only; bytes of each output}
-                retained_output: {type: integer, minimum: 4096, maximum: 16777216, default: 1048576}
-            ExecResult:
-              type: object
-              required: [id, exit_code, timed_out, stdout, stderr, stdout_truncated, stderr_truncated, duration_ms]
-              properties:
-                id: {type: integer}
-                exit_code: {type: integer, minimum: 0, maximum: 255, description: 128 + signal if a signal ended it}
-                signal: {type: integer}
-                timed_out: {type: boolean}
-                stdout: {type: string, description: UTF-8; other bytes are replaced}
-                stderr: {type: string}
-                stdout_base64: {type: string, description: 'The exact bytes, if they are not UTF-8'}
-                stderr_base64: {type: string}
-                stdout_truncated: {type: boolean}
-                stderr_truncated: {type: boolean}
-                duration_ms: {type: number}
-            Process:
-              type: object
-              required: [id, pid, command, directory, user, terminal, background, started_at, output_start, output_end]
-              properties:
-                id: {type: integer, description: Counts from 1 in the sandbox's life}
-                pid: {type: integer}
-                command: {type: array, items: {type: string}}
-                directory: {type: string}
-                user: {type: string}
-                terminal: {type: boolean}
-                background: {type: boolean}
-                started_at: {$ref: '#/components/schemas/Time'}
-                output_start: {type: integer, description: Offset of the oldest retained byte}
-                output_end: {type: integer}
-                exit: {$ref: '#/components/schemas/Exit'}
-            Exit:
-              type: object
-              required: [code, timed_out, ended_at, cpu_seconds, max_memory_bytes]
-              properties:
-                code: {type: integer}
-                signal: {type: integer}
-                timed_out: {type: boolean}
-                ended_at: {$ref: '#/components/schemas/Time'}
-                cpu_seconds: {type: number}
-                max_memory_bytes: {type: integer}
-            ProcessTableEntry:
-              type: object
-              required: [pid, parent, uid, state, memory_bytes, cpu_seconds, command]
-              properties:
-                pid: {type: integer}
-                parent: {type: integer}
-                uid: {type: integer}
-                state: {type: string, enum: [R, S, D, Z, T]}
-                memory_bytes: {type: integer}
-                cpu_seconds: {type: number}
-                command: {type: string}
-            OutputChunk:
-              type: object
-              required: [offset, stream, data_base64]
-              properties:
-                offset: {type: integer}
-                stream: {type: string, enum: [stdout, stderr]}
-                data_base64: {type: string}
-            Output:
-              type: object
-              required: [chunks, next_offset]
-              properties:
-                chunks: {type: array, items: {$ref: '#/components/schemas/OutputChunk'}}
-                next_offset: {type: integer}
-                exit: {$ref: '#/components/schemas/Exit', description: If it has ended and all of its output is here}
-            File:
-              type: object
-              required: [path, kind, size, mode, uid, gid, modified_at]
-              properties:
-                path: {type: string}
-                path_base64: {type: string, description: 'The exact bytes, if they are not UTF-8'}
-                kind: {type: string, enum: [file, directory, symlink, other]}
-                size: {type: integer}
-                mode: {type: string}
-                uid: {type: integer}
-                gid: {type: integer}
-                modified_at: {$ref: '#/components/schemas/Time'}
-                target: {type: string, description: Of a symlink}
-            WatchEvent:
-              type: object
-              required: [kind, path]
-              properties:
-                kind: {type: string, enum: [created, modified, removed, renamed, attributes, overflow]}
-                path: {type: string, description: Relative to the watched directory}
-                from: {type: string, description: The old path of a rename}
-            Scope:
-              type: string
-              description: '`admin` covers `sandbox:write`, which covers `sandbox:read`.'
-              enum: ['sandbox:read', 'sandbox:write', admin]
-            KeyRequest:
-              type: object
-              additionalProperties: false
-              required: [scopes]
-              properties:
-                scopes: {type: array, items: {$ref: '#/components/schemas/Scope'}, minItems: 1, uniqueItems: true}
-                label: {type: string, description: No control characters; at most 128 bytes, minLength: 1, maxLength: 128}
-                expires_in: {type: number, description: Seconds, minimum: 1, maximum: 315360000}
-            Key:
-              type: object
-              required: [id, scopes, created_at]
-              properties:
-                id: {type: string, examples: [key_2bq4t6xkz3ma, key_file]}
-                label: {type: string}
-                scopes: {type: array, items: {$ref: '#/components/schemas/Scope'}}
-                created_at: {$ref: '#/components/schemas/Time'}
-                expires_at: {$ref: '#/components/schemas/Time'}
-                secret: {type: string, description: Only in the answer to its creation}
-            Event:
-              type: object
-              required: [sequence, at, sandbox, type, detail]
-              properties:
-                sequence: {type: integer}
-                at: {$ref: '#/components/schemas/Time'}
-                sandbox: {type: string}
-                name: {type: string}
-                type: {type: string, examples: [sandbox.created, sandbox.standby]}
-                detail: {type: object, additionalProperties: {type: string}}
-            Template:
-              type: object
-              required: [name, version, description, created_at, size_bytes, isolation, default_user, working_directory, environment]
-              properties:
-                name: {type: string}
-                version: {type: string}
-                description: {type: string}
-                created_at: {$ref: '#/components/schemas/Time'}
-                size_bytes: {type: integer}
-                isolation: {type: array, items: {type: string}}
-                default_user: {type: string}
-                working_directory: {type: string}
-                environment: {type: object, additionalProperties: {type: string}}
-            Ability:
-              type: object
-              required: [available]
-              properties:
-                available: {type: boolean}
-                reason: {type: string}
-            Capabilities:
-              type: object
-              required: [isolation, network]
-              properties:
-                isolation:
-                  type: array
-                  items:
-                    type: object
-                    required: [name, version, run, pause, standby, limits]
-                    properties:
-                      name: {type: string}
-                      version: {type: string}
-                      run: {$ref: '#/components/schemas/Ability'}
-                      pause: {$ref: '#/components/schemas/Ability'}
-                      standby: {$ref: '#/components/schemas/Ability'}
-                      limits: {$ref: '#/components/schemas/Ability'}
-                network: {type: array, items: {type: string}}
-            Health:
-              type: object
-              required: [status, sandboxes]
-              properties:
-                status: {type: string, enum: [ok, starting]}
-                sandboxes: {type: object, additionalProperties: {type: integer}}
-            Version:
-              type: object
-              required: [version, api, wire_generation]
-              properties:
-                version: {type: string}
-                api: {type: string}
-                wire_generation: {type: integer}
+            get:
+              operationId: attach
+              tags: [processes]
+              summary: Attach to a process by WebSocket
+              description: |
+                Binary messages begin with a channel byte: from the client 0 is standard input; from the server 1 is standard
+                output (and a terminal's output), 2 standard error. Text messages are JSON. From the client:
+                `{"type":"resize","columns":80,"rows":24}`, `{"type":"close_stdin"}`, `{"type":"signal","signal":2}`. From the
+                server: `{"type":"attached","process":Process,"offset":N}` first, `{"type":"exit","exit":Exit}` last, and
+                `{"type":"error","error":{…}}`. Closing the socket detaches; the process goes on. Messages have at most 1 MiB.
+              parameters:
+                - {name: offset, in: query, description: 'Where the output begins; -1: from now on', schema: {type: integer, minimum: -1, maximum: 9007199254740991, default: 0}}
+              responses:
+                '101': {description: It is a WebSocket now}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/ports/{port}:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {name: port, in: path, required: true, schema: {type: integer, minimum: 1, maximum: 65535}}
+            get:
+              operationId: connectPort
+              tags: [processes]
+              summary: Connect to a TCP port inside by WebSocket
+              description: |
+                Binary messages are the connection's bytes, both ways. The text message `{"type":"close_write"}` of the client is
+                half a close; `{"type":"error","error":{…}}` of the server says why there is no connection (`connection_refused`).
+              responses:
+                '101': {description: It is a WebSocket now}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+
+          /v1/sandboxes/{sandbox}/files:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/path'}
+            get:
+              operationId: readFile
+              tags: [files]
+              summary: A file's contents, or a range of them
+              parameters:
+                - {name: Range, in: header, description: One range of bytes; others are ignored, schema: {type: string, examples: ['bytes=0-99']}}
+              responses:
+                '200': {$ref: '#/components/responses/Contents'}
+                '206': {$ref: '#/components/responses/Contents'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+            head:
+              operationId: headFile
+              tags: [files]
+              summary: A file's description in headers
+              responses:
+                '200': {description: The headers of a read}
+                '400': {$ref: '#/components/responses/HeadError'}
+                '401': {$ref: '#/components/responses/HeadError'}
+                '403': {$ref: '#/components/responses/HeadError'}
+                '404': {$ref: '#/components/responses/HeadError'}
+                '409': {$ref: '#/components/responses/HeadError'}
+                '422': {$ref: '#/components/responses/HeadError'}
+                '429': {$ref: '#/components/responses/HeadError'}
+                '499': {$ref: '#/components/responses/HeadError'}
+                '500': {$ref: '#/components/responses/HeadError'}
+                '503': {$ref: '#/components/responses/HeadError'}
+                '504': {$ref: '#/components/responses/HeadError'}
+                '507': {$ref: '#/components/responses/HeadError'}
+            put:
+              operationId: writeFile
+              tags: [files]
+              summary: Write a file from the body; the whole file is replaced at once unless an offset is given
+              parameters:
+                - {name: mode, in: query, description: 'Octal, of a new file', schema: {$ref: '#/components/schemas/Mode', default: '0644'}}
+                - {name: user, in: query, description: 'Owner of a new file; default: the template''s user', schema: {$ref: '#/components/schemas/User'}}
+                - {name: create_parents, in: query, schema: {type: boolean, default: true}}
+                - {name: offset, in: query, description: Writes in place from there, schema: {$ref: '#/components/schemas/Offset'}}
+              requestBody:
+                required: true
+                content: {application/octet-stream: {schema: {type: string, format: binary}}}
+              responses:
+                '200': {description: The file, content: {application/json: {schema: {$ref: '#/components/schemas/File'}}}}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+            delete:
+              operationId: removeFile
+              tags: [files]
+              summary: Remove a file or directory
+              parameters:
+                - {name: recursive, in: query, schema: {type: boolean, default: false}}
+              responses:
+                '204': {description: It is gone}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/files/stat:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/path'}
+            get:
+              operationId: statFile
+              tags: [files]
+              summary: What is at a path
+              parameters:
+                - {name: follow, in: query, description: Whether a symlink stands for its target, schema: {type: boolean, default: true}}
+              responses:
+                '200': {description: The file, content: {application/json: {schema: {$ref: '#/components/schemas/File'}}}}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/files/list:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/path'}
+            get:
+              operationId: listFiles
+              tags: [files]
+              summary: The entries of a directory, with paths relative to it
+              parameters:
+                - {name: depth, in: query, schema: {type: integer, minimum: 1, maximum: 64, default: 1}}
+              responses:
+                '200':
+                  description: All of them
+                  content:
+                    application/json:
+                      schema:
+                        type: object
+                        required: [items]
+                        properties: {items: {type: array, items: {$ref: '#/components/schemas/File'}}}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/files/mkdir:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            post:
+              operationId: makeDirectory
+              tags: [files]
+              summary: Make a directory
+              requestBody:
+                required: true
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      required: [path]
+                      properties:
+                        path: {$ref: '#/components/schemas/Path'}
+                        parents: {type: boolean, default: false, description: Also makes what is above it; an existing one is fine}
+                        mode: {$ref: '#/components/schemas/Mode'}
+                        user: {$ref: '#/components/schemas/User'}
+              responses:
+                '204': {description: It is there}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/files/move:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            post:
+              operationId: moveFile
+              tags: [files]
+              summary: Move or rename
+              requestBody:
+                required: true
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      required: [from, to]
+                      properties:
+                        from: {$ref: '#/components/schemas/Path'}
+                        to: {$ref: '#/components/schemas/Path'}
+                        overwrite: {type: boolean, default: false}
+              responses:
+                '204': {description: It is moved}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/files/chmod:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            post:
+              operationId: changeMode
+              tags: [files]
+              summary: Change permission bits
+              requestBody:
+                required: true
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      required: [path, mode]
+                      properties:
+                        path: {$ref: '#/components/schemas/Path'}
+                        mode: {$ref: '#/components/schemas/Mode'}
+                        recursive: {type: boolean, default: false}
+              responses:
+                '204': {description: It is changed}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/files/chown:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            post:
+              operationId: changeOwner
+              tags: [files]
+              summary: Change the owner
+              requestBody:
+                required: true
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      required: [path, owner]
+                      properties:
+                        path: {$ref: '#/components/schemas/Path'}
+                        owner: {$ref: '#/components/schemas/User', description: 'user, user:group, uid or uid:gid'}
+                        recursive: {type: boolean, default: false}
+              responses:
+                '204': {description: It is changed}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/files/symlink:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            post:
+              operationId: makeSymlink
+              tags: [files]
+              summary: Make a symbolic link
+              requestBody:
+                required: true
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      required: [target, path]
+                      properties:
+                        target: {type: string, minLength: 1, maxLength: 4095, pattern: "^[^\\x00]+$", description: What it points to; may be relative}
+                        path: {$ref: '#/components/schemas/Path'}
+                        user: {$ref: '#/components/schemas/User'}
+              responses:
+                '204': {description: It is there}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/files/watch:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/path'}
+            get:
+              operationId: watchFiles
         """# + "\n"
 }

@@ -76,12 +76,13 @@ extension APIService {
         _ = try Query(request, known: [])
         let sandbox = try context.sandbox()
         let exec = try ValidExec(try await context.json(ExecRequest.self, from: request), for: .process)
-        let info = try await runtime.withGuest(sandbox, .request("start")) { guest in
+        let (id, info) = try await runtime.withGuest(sandbox, .request("start")) { guest in
             var start = exec.start(guest.defaults)
             start.attach = false
-            return try await guest.session.launch(start)
+            return (guest.id, try await guest.session.launch(start))
         }
-        return try Response.json(ProcessResource(info), status: .created)
+        return try Response.created(
+            ProcessResource(info), at: "/v1/sandboxes/\(id.rawValue)/processes/\(info.id)")
     }
 
     @Sendable private func wait(_ request: Request, _ context: APIContext) async throws -> Response {

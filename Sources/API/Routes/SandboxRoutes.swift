@@ -45,7 +45,8 @@ extension APIService {
         _ = try spec.validated()
         // Equal requests give equal text: fields are filled in and sorted.
         let idempotency = try key.map { Idempotency(key: $0, fingerprint: try JSONOutput.string(spec)) }
-        return try Response.json(try await runtime.create(spec, idempotency: idempotency), status: .created)
+        let sandbox = try await runtime.create(spec, idempotency: idempotency)
+        return try Response.created(sandbox, at: "/v1/sandboxes/\(sandbox.id.rawValue)")
     }
 
     private static func idempotencyKey(of request: Request) throws(SandboxError) -> String? {

@@ -16,8 +16,9 @@ extension APIService {
 
     @Sendable private func output(_ request: Request, _ context: APIContext) async throws -> Response {
         let query = try Query(request, known: ["offset", "limit", "follow"])
-        let offset = try query.integer("offset", in: 0...Int64.max) ?? 0
+        let offset = try query.integer("offset", in: 0...Query.largestInteger) ?? 0
         let limit = Int(try query.integer("limit", in: 1...(16 << 20)) ?? 1 << 20)
+        let last = try request.lastEventID()
         let (sandbox, id) = (try context.sandbox(), try context.process())
         guard try query.flag("follow") == true else {
             return try Response.json(
@@ -25,19 +26,11 @@ extension APIService {
                     try await Self.retained(id, guest.session, offset: offset, limit: limit)
                 })
         }
-        let start = try Self.lastEventID(of: request) ?? offset
+        let start = last ?? offset
         let follower = OutputFollower(
             runtime: runtime, sandbox: try await runtime.get(sandbox).id.rawValue, process: id)
         try await follower.check()
         return try await context.serveEvents { sink in try await follower.run(from: start, sink) }
-    }
-
-    private static func lastEventID(of request: Request) throws(SandboxError) -> Int64? {
-        guard let text = request.headers[.lastEventID] else { return nil }
-        guard let offset = Int64(text), offset >= 0 else {
-            throw SandboxError(.invalidCursor, "The header Last-Event-ID is not an offset.")
-        }
-        return offset
     }
 
     /// What is there now, without waiting for more.
@@ -68,7 +61,7 @@ extension APIService {
 
     @Sendable private func attach(_ request: Request, _ context: APIContext) async throws -> Response {
         let query = try Query(request, known: ["offset"])
-        let offset = try query.integer("offset", in: -1...Int64.max) ?? 0
+        let offset = try query.integer("offset", in: -1...Query.largestInteger) ?? 0
         let (sandbox, id) = (try context.sandbox(), try context.process())
         guard context.isWebSocket else { return try context.acceptWebSocket { _ in } }
         // What can be refused is refused as plain HTTP; this wakes the sandbox, too.
@@ -89,7 +82,8 @@ extension APIService {
     @Sendable private func port(_ request: Request, _ context: APIContext) async throws -> Response {
         _ = try Query(request, known: [])
         let sandbox = try context.sandbox()
-        guard let port = UInt16(try context.parameter("port")), port > 0 else {
+        let text = try context.parameter("port")
+        guard let port = UInt16(text), port > 0, !text.hasPrefix("+") else {
             throw SandboxError(.invalidRequest, "The port must be a whole number between 1 and 65535.")
         }
         guard context.isWebSocket else { return try context.acceptWebSocket { _ in } }

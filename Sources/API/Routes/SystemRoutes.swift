@@ -50,7 +50,8 @@ extension APIService {
 
     @Sendable private func events(_ request: Request, _ context: APIContext) async throws -> Response {
         let query = try Query(request, known: ["after", "sandbox", "limit", "follow"])
-        var after = try query.integer("after", in: 0...Int64.max)
+        let last = try request.lastEventID()
+        let after = try query.integer("after", in: 0...Query.largestInteger)
         let limit = Int(try query.integer("limit", in: 1...1000) ?? 100)
         let sandbox = try query.text("sandbox")
         if let sandbox, SandboxID(sandbox) == nil { try SandboxSpec.check(name: sandbox, what: "sandbox's name") }
@@ -58,13 +59,7 @@ extension APIService {
             return try Response.json(
                 Items(items: try await runtime.events(after: after, sandbox: sandbox, limit: limit)))
         }
-        if let last = request.headers[.lastEventID] {
-            guard let sequence = Int64(last), sequence >= 0 else {
-                throw SandboxError(.invalidCursor, "The header Last-Event-ID is not a sequence number.")
-            }
-            after = sequence
-        }
-        let start = after
+        let start = last ?? after
         return try await context.serveEvents { sink in
             var last = start
             // The runtime ends a follower that lags; it goes on after what was sent, from the store.
@@ -78,6 +73,18 @@ extension APIService {
                 if last == before { try await Task.sleep(for: .milliseconds(200)) }
             }
         }
+    }
+}
+
+extension Request {
+    /// Where a stream of events goes on.
+    func lastEventID() throws(SandboxError) -> Int64? {
+        guard let text = headers[.lastEventID] else { return nil }
+        guard (1...15).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+            throw SandboxError(
+                .invalidCursor, "The header Last-Event-ID is not the id of an event.", hint: "1 to 15 digits")
+        }
+        return Int64(text)
     }
 }
 

@@ -46,8 +46,8 @@ struct ValidExec {
         let misplaced: (name: String, belongs: String)? =
             switch use {
             case .exec where request.terminal != nil: ("terminal", "processes")
-            case .exec where request.openStdin == true: ("open_stdin", "processes")
-            case .exec where request.background == true: ("background", "processes")
+            case .exec where request.openStdin != nil: ("open_stdin", "processes")
+            case .exec where request.background != nil: ("background", "processes")
             case .process where request.stdin != nil: ("stdin", "exec")
             case .process where request.stdinBase64 != nil: ("stdin_base64", "exec")
             case .process where request.maxOutput != nil: ("max_output", "exec")

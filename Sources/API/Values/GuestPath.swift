@@ -19,9 +19,6 @@ enum GuestPath {
             guard !component.elementsEqual("..".utf8) else {
                 throw SandboxError(.invalidPath, "The \(what) contains '..'.", hint: "send the path without it")
             }
-            guard component.count <= 255 else {
-                throw SandboxError(.invalidPath, "A component of the \(what) has more than 255 bytes.")
-            }
         }
         return bytes
     }
@@ -59,7 +56,8 @@ enum FileMode {
 /// Names of users and owners, as far as they can be checked without the sandbox.
 enum UserName {
     static func check(_ text: String, what: String = "user") throws(SandboxError) -> String {
-        guard (1...128).contains(text.utf8.count), text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != 0x2F })
+        guard (1...128).contains(text.unicodeScalars.count),
+            text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != 0x2F })
         else {
             throw SandboxError(
                 .invalidRequest, "The \(what) is not valid.", hint: "a name, a uid, name:group or uid:gid")

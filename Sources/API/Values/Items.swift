@@ -15,6 +15,13 @@ extension Response {
             body: .init(byteBuffer: try JSONOutput.buffer(value)))
     }
 
+    /// Something new, and where it can be asked for.
+    static func created(_ value: some Encodable, at location: String) throws -> Response {
+        var response = try json(value, status: .created)
+        response.headers[.location] = location
+        return response
+    }
+
     static var noContent: Response { Response(status: .noContent) }
 }
 
@@ -36,7 +43,8 @@ extension APIContext {
 
     /// The `{process}` of the path.
     func process() throws(SandboxError) -> UInt32 {
-        guard let id = UInt32(try parameter("process")), id > 0 else {
+        let text = try parameter("process")
+        guard let id = UInt32(text), id > 0, !text.hasPrefix("+") else {
             throw SandboxError(.invalidRequest, "The process must be a whole number from 1.")
         }
         return id

@@ -54,7 +54,9 @@ private struct LifecycleBody: Decodable {
         if let action = try fields.decodeIfPresent(String.self, forKey: .onIdle) {
             policy.onIdle = try idleAction(action)
         }
-        policy.maxAge = try fields.decodeIfPresent(Double.self, forKey: .maxAge)
+        if fields.contains(.maxAge), try !fields.decodeNil(forKey: .maxAge) {
+            policy.maxAge = try fields.decode(Double.self, forKey: .maxAge)
+        }
         policy.autoResume = try fields.decodeIfPresent(Bool.self, forKey: .autoResume) ?? policy.autoResume
         self.policy = policy
     }

@@ -21,8 +21,8 @@ struct CopyCommand: AsyncParsableCommand, FormattedCommand {
     var user: String?
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
-    @Argument(help: "A path, SANDBOX:/path or -.") var source: String
-    @Argument(help: "A path, SANDBOX:/path or -.") var destination: String
+    @Argument(help: "A path, SANDBOX:/path or -.", completion: .file()) var source: String
+    @Argument(help: "A path, SANDBOX:/path or -.", completion: .file()) var destination: String
 
     func validate() throws {
         switch (try CopyEnd(source), try CopyEnd(destination)) {

@@ -27,7 +27,10 @@ struct CreateCommand: AsyncParsableCommand, FormattedCommand {
         var spec = sandbox.spec()
         spec.environment = KeyValue.dictionary(environment)
         let key = idempotencyKey ?? randomToken(32)
-        let created = try await connection.withClient { try await $0.create(spec, idempotencyKey: key) }
+        let (complete, spinner) = (spec, Spinner("creating \(spec.name ?? "a sandbox")", output.format))
+        let created = try await connection.withClient { client in
+            try await spinner.during { try await client.create(complete, idempotencyKey: key) }
+        }
         if output.format == .json { try Output.resource(created) } else { try Output.line(created.id.rawValue) }
     }
 }

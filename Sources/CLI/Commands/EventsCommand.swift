@@ -17,7 +17,7 @@ struct EventsCommand: AsyncParsableCommand, FormattedCommand {
     var follow = false
     @Option(help: "Only events after this sequence number.")
     var after: Int64?
-    @Option(help: "Only those of this sandbox.")
+    @Option(help: "Only those of this sandbox.", completion: NameCompletion.sandboxes)
     var sandbox: String?
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions

@@ -22,7 +22,7 @@ struct ExecCommand: AsyncParsableCommand, FormattedCommand {
     var detached = false
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
-    @Argument(help: "Id or name.") var sandbox: String
+    @Argument(help: "Id or name.", completion: NameCompletion.sandboxes) var sandbox: String
     @Argument(parsing: .captureForPassthrough, help: "The command.")
     var command: [String] = []
 

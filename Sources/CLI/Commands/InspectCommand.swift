@@ -8,7 +8,7 @@ struct InspectCommand: AsyncParsableCommand, FormattedCommand {
         abstract: "Show everything about a sandbox.",
         discussion: "  nightjar inspect work\n  nightjar inspect work -o json | jq .awake_because")
 
-    @Argument(help: "Id or name.") var sandbox: String
+    @Argument(help: "Id or name.", completion: NameCompletion.sandboxes) var sandbox: String
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
 

@@ -10,16 +10,21 @@ struct ListCommand: AsyncParsableCommand, FormattedCommand {
             Looking does not keep a sandbox awake.
 
               nightjar ls
+              nightjar ls --tree
               nightjar ls -l team=ops --state running --state paused -o json
             """,
         aliases: ["list"])
 
     @Option(name: [.customShort("l"), .long], help: "Only those with this KEY=VALUE label; may be repeated.")
     var label: [KeyValue] = []
-    @Option(help: "Only those in this state; may be repeated.", transform: choice)
+    @Option(
+        help: "Only those in this state; may be repeated.",
+        completion: .list(SandboxState.allCases.map(\.rawValue)), transform: choice)
     var state: [SandboxState] = []
     @Flag(name: [.customShort("q"), .long], help: "Ids only.")
     var quiet = false
+    @Flag(help: "Below the template and its version that each was made from.")
+    var tree = false
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
 
@@ -31,6 +36,10 @@ struct ListCommand: AsyncParsableCommand, FormattedCommand {
             for sandbox in all { try Output.line(sandbox.id.rawValue) }
             return
         }
+        if tree {
+            for line in Tree.lines(Self.tree(all)) { try Output.line(line) }
+            return
+        }
         let rows = all.map { sandbox in
             [
                 sandbox.id.rawValue, sandbox.name ?? "-", sandbox.state.rawValue, sandbox.template,
@@ -38,6 +47,25 @@ struct ListCommand: AsyncParsableCommand, FormattedCommand {
             ]
         }
         try Output.line(Output.table(["ID", "NAME", "STATE", "TEMPLATE", "AGE", "NOTE", "LABELS"], rows))
+    }
+
+    /// Templates, their versions and the sandboxes made from them.
+    static func tree(_ all: [SandboxResource]) -> [Tree.Node] {
+        func group(
+            _ sandboxes: [SandboxResource], by key: (SandboxResource) -> String,
+            _ children: ([SandboxResource]) -> [Tree.Node]
+        ) -> [Tree.Node] {
+            Dictionary(grouping: sandboxes, by: key).sorted { $0.key < $1.key }
+                .map { Tree.Node(text: $0.key, children: children($0.value)) }
+        }
+        return group(all, by: \.template) { ofTemplate in
+            group(ofTemplate, by: { String($0.templateVersion.prefix(12)) }) { sandboxes in
+                sandboxes.map { sandbox in
+                    let name = sandbox.name ?? sandbox.id.rawValue
+                    return Tree.Node(text: "\(name)  \(sandbox.state.rawValue)  \(note(sandbox))", children: [])
+                }.sorted { $0.text < $1.text }
+            }
+        }
     }
 
     private static func note(_ sandbox: SandboxResource) -> String {

@@ -21,7 +21,7 @@ struct LogsCommand: AsyncParsableCommand, FormattedCommand {
     var offset: Int64 = 0
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
-    @Argument(help: "Id or name.") var sandbox: String
+    @Argument(help: "Id or name.", completion: NameCompletion.sandboxes) var sandbox: String
     @Argument(help: "Id of the process.") var process: UInt32
 
     func run() async throws {

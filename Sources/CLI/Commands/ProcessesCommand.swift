@@ -11,16 +11,19 @@ struct ProcessesCommand: AsyncParsableCommand, FormattedCommand {
 
               nightjar ps work
               nightjar ps -a work
+              nightjar ps --tree work
             """)
 
     @Flag(name: [.customShort("a"), .long], help: "Every process inside.")
     var all = false
+    @Flag(help: "Every process inside, below the one that started it.")
+    var tree = false
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
-    @Argument(help: "Id or name.") var sandbox: String
+    @Argument(help: "Id or name.", completion: NameCompletion.sandboxes) var sandbox: String
 
     func run() async throws {
-        if all { try await showTable() } else { try await showStarted() }
+        if all || tree { try await showTable() } else { try await showStarted() }
     }
 
     private func showStarted() async throws {
@@ -44,6 +47,17 @@ struct ProcessesCommand: AsyncParsableCommand, FormattedCommand {
     private func showTable() async throws {
         let entries = try await connection.withClient { try await $0.processTable(sandbox) }
         if output.format == .json { return try Output.resource(entries) }
+        if tree {
+            let items = entries.map { entry in
+                (
+                    id: entry.pid, parent: entry.parent,
+                    text: "\(entry.pid) \(entry.state) \(Human.bytes(Int64(clamping: entry.memoryBytes)))  "
+                        + Human.plain(entry.command)
+                )
+            }
+            for line in Tree.lines(Tree.forest(items)) { try Output.line(line) }
+            return
+        }
         let rows = entries.map { entry in
             [
                 "\(entry.pid)", "\(entry.parent)", "\(entry.uid)", entry.state,

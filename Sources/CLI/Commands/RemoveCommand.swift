@@ -19,7 +19,7 @@ struct RemoveCommand: AsyncParsableCommand, FormattedCommand {
     var force = false
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
-    @Argument(help: "Ids or names.") var sandboxes: [String] = []
+    @Argument(help: "Ids or names.", completion: NameCompletion.sandboxes) var sandboxes: [String] = []
 
     func validate() throws {
         guard all != !sandboxes.isEmpty else { throw ValidationError("Name the sandboxes, or give --all.") }

@@ -40,7 +40,10 @@ struct RunCommand: AsyncParsableCommand, FormattedCommand {
             // Taken over before the sandbox exists, so that an interruption cannot leave it behind.
             let monitor = SignalMonitor(ProcessSession.signals)
             defer { monitor.end() }
-            let created = try await client.create(spec(), idempotencyKey: randomToken(32))
+            let spec = spec()
+            let created = try await Spinner("creating a sandbox", output.format).during {
+                try await client.create(spec, idempotencyKey: randomToken(32))
+            }
             let id = created.id.rawValue
             do {
                 let runner = ProcessRunner(client: client, sandbox: id, options: process, monitor: monitor)

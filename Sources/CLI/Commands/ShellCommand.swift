@@ -28,7 +28,7 @@ struct ShellCommand: AsyncParsableCommand, FormattedCommand {
     var offset: Int64?
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
-    @Argument(help: "Id or name.") var sandbox: String
+    @Argument(help: "Id or name.", completion: NameCompletion.sandboxes) var sandbox: String
     @Argument(help: "A command instead of the shell, after --.") var command: [String] = []
 
     /// The login shell that the sandbox has.
@@ -62,6 +62,9 @@ struct ShellCommand: AsyncParsableCommand, FormattedCommand {
         request.directory = directory
         request.user = user
         request.terminal = TerminalMode.size()
-        return try await client.start(sandbox, request)
+        let (sandbox, complete) = (sandbox, request)
+        return try await Spinner("opening \(sandbox)", output.format).during {
+            try await client.start(sandbox, complete)
+        }
     }
 }

@@ -13,7 +13,7 @@ struct SignalCommand: AsyncParsableCommand, FormattedCommand {
     var noGroup = false
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
-    @Argument(help: "Id or name.") var sandbox: String
+    @Argument(help: "Id or name.", completion: NameCompletion.sandboxes) var sandbox: String
     @Argument(help: "Id of the process.") var process: UInt32
     @Argument(help: "Name or number.") var signal = "TERM"
 

@@ -10,11 +10,11 @@ struct StopCommand: AsyncParsableCommand, FormattedCommand {
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
-    @Argument(help: "Ids or names.") var sandboxes: [String]
+    @Argument(help: "Ids or names.", completion: NameCompletion.sandboxes) var sandboxes: [String]
 
     func run() async throws {
         try await connection.withClient { client in
-            try await StateChange.apply(sandboxes, output.format) { try await client.stop($0) }
+            try await StateChange.apply("stop", sandboxes, output.format) { try await client.stop($0) }
         }
     }
 }

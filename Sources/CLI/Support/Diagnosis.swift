@@ -13,9 +13,17 @@ struct Diagnosis: Sendable {
         var detail: String
         /// How to mend it.
         var hint: String?
+        /// What `--fix` would do, and what it did: nothing, if it is absent.
+        var remedy: Remedy?
+        var mended: String?
+
+        enum CodingKeys: String, CodingKey {
+            case what, verdict, detail, hint, mended
+        }
     }
 
     var dataDirectory: String
+    var runDirectory = "/run/nightjar"
     /// What `server.version()` said; `nil` if no server answers.
     var server: VersionResource?
 
@@ -26,9 +34,13 @@ struct Diagnosis: Sendable {
     func findings() async -> [Finding] {
         [
             system(), user(), await runsc(), fileSystem(), cgroups(), helper("nightjar-init"), helper("nightjar-shim"),
-            space(), template(), answering(),
+            directory(), keyFile(), space(), template(), socket(), answering(),
         ]
     }
+
+    private static let program =
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+    private var scripts: ProjectScripts { ProjectScripts(program: Self.program) }
 
     private func system() -> Finding {
         let release =
@@ -50,8 +62,10 @@ struct Diagnosis: Sendable {
 
     private func runsc() async -> Finding {
         let hint = "run scripts/install-prerequisites"
+        let install = scripts.remedy("install-prerequisites", "run")
         guard let path = Self.inPath("runsc") else {
-            return Finding(what: "runsc (gVisor)", verdict: .failure, detail: "not found in PATH", hint: hint)
+            return Finding(
+                what: "runsc (gVisor)", verdict: .failure, detail: "not found in PATH", hint: hint, remedy: install)
         }
         let command = ChildCommand(path, ["--version"])
         guard let output = try? await ChildProcess.run(command, until: .now + .seconds(10)), output.exit.isSuccess
@@ -63,7 +77,8 @@ struct Diagnosis: Sendable {
         let isNewEnough = date.map { $0 >= Self.oldestRunsc } ?? true
         return Finding(
             what: "runsc (gVisor)", verdict: isNewEnough ? .ok : .failure, detail: "\(line), \(path)",
-            hint: isNewEnough ? nil : "\(Self.oldestRunsc) or newer is needed; \(hint)")
+            hint: isNewEnough ? nil : "\(Self.oldestRunsc) or newer is needed; \(hint)",
+            remedy: isNewEnough ? nil : install)
     }
 
     private func fileSystem() -> Finding {
@@ -72,7 +87,8 @@ struct Diagnosis: Sendable {
             ?? false
         return Finding(
             what: "overlay file system", verdict: known ? .ok : .failure, detail: known ? "available" : "not available",
-            hint: known ? nil : "modprobe overlay")
+            hint: known ? nil : "modprobe overlay",
+            remedy: known ? nil : Remedy(action: .run("/sbin/modprobe", ["overlay"])))
     }
 
     private func cgroups() -> Finding {
@@ -84,13 +100,53 @@ struct Diagnosis: Sendable {
     }
 
     private func helper(_ name: String) -> Finding {
-        let own =
-            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
-        let path = URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent(name).path
+        let path = URL(fileURLWithPath: Self.program).deletingLastPathComponent().appendingPathComponent(name).path
         let isThere = FileManager.default.isExecutableFile(atPath: path)
         return Finding(
             what: name, verdict: isThere ? .ok : .failure, detail: isThere ? path : "not found beside this program",
-            hint: isThere ? nil : "run make build, and use out/bin/nightjar")
+            hint: isThere ? nil : "run make build, and use out/bin/nightjar",
+            remedy: isThere ? nil : scripts.remedy("build", "release"))
+    }
+
+    private func mode(_ path: String) -> Int? {
+        (try? FileManager.default.attributesOfItem(atPath: path))?[.posixPermissions] as? Int
+    }
+
+    private func directory() -> Finding {
+        let what = "data directory"
+        guard FileManager.default.fileExists(atPath: dataDirectory) else {
+            return Finding(
+                what: what, verdict: .warning, detail: "\(dataDirectory) does not exist",
+                hint: "the server makes it", remedy: Remedy(action: .makeDirectory(dataDirectory)))
+        }
+        let isOpen = (mode(dataDirectory) ?? 0o700) & 0o022 != 0
+        return Finding(
+            what: what, verdict: isOpen ? .failure : .ok,
+            detail: isOpen ? "others may write into \(dataDirectory)" : dataDirectory,
+            hint: isOpen ? "chmod 700 \(dataDirectory)" : nil,
+            remedy: isOpen ? Remedy(action: .makePrivate(dataDirectory, mode: 0o700)) : nil)
+    }
+
+    private func keyFile() -> Finding {
+        let path = dataDirectory + "/api-key"
+        let isOpen = mode(path).map { $0 & 0o077 != 0 } ?? false
+        return Finding(
+            what: "API key", verdict: isOpen ? .failure : .ok,
+            detail: isOpen ? "others may read \(path)" : "only its owner may read it",
+            hint: isOpen ? "chmod 600 \(path); the server does not start otherwise" : nil,
+            remedy: isOpen ? Remedy(action: .makePrivate(path, mode: 0o600)) : nil)
+    }
+
+    /// A server that was killed leaves its socket; the next one removes it, but clients look there first.
+    private func socket() -> Finding {
+        let path = runDirectory + "/nightjar.sock"
+        let isThere = (try? FileManager.default.attributesOfItem(atPath: path)) != nil
+        let isStale = isThere && !UnixSocketProbe.accepts(path)
+        return Finding(
+            what: "socket", verdict: isStale ? .warning : .ok,
+            detail: isStale ? "nobody listens on \(path)" : isThere ? path : "none, as no server runs here",
+            hint: isStale ? "start the server, or remove the socket" : nil,
+            remedy: isStale ? Remedy(action: .remove(path)) : nil)
     }
 
     private func space() -> Finding {
@@ -115,7 +171,9 @@ struct Diagnosis: Sendable {
         return Finding(
             what: "template base", verdict: isThere ? .ok : isReadable ? .failure : .warning,
             detail: isThere ? path : isReadable ? "not built" : "this user may not look",
-            hint: isThere ? nil : isReadable ? "run make template" : "use sudo")
+            hint: isThere ? nil : isReadable ? "run make template" : "use sudo",
+            remedy: isThere || !isReadable || dataDirectory != "/var/lib/nightjar"
+                ? nil : scripts.remedy("build-template", "base"))
     }
 
     private func answering() -> Finding {

@@ -34,7 +34,7 @@ enum ErrorReport {
                 retryable: answer?.retryable ?? error.code.row.retryable, requestID: answer?.requestID ?? "")
             return (try? Output.json(ErrorResource(error: body))) ?? error.message
         }
-        var lines = ["error: \(error.message)"]
+        var lines = ["\(Style.red.apply("error:", Style.onStandardError)) \(error.message)"]
         if let hint = error.hint { lines.append("hint: \(hint)") }
         if let answer, answer.status >= 500, let id = answer.requestID { lines.append("request id: \(id)") }
         return lines.joined(separator: "\n")

@@ -26,7 +26,10 @@ struct ProcessRunner: Sendable {
         } else {
             request.openStdin = passesInput
         }
-        let process = try await client.start(sandbox, request)
+        let complete = request
+        let process = try await Spinner("starting in \(sandbox)", .table).during {
+            try await client.start(sandbox, complete)
+        }
         return try await ProcessSession(
             client: client, sandbox: sandbox, process: process.id, passesInput: passesInput,
             hasTerminal: options.terminal, monitor: monitor

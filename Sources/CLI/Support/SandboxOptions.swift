@@ -12,7 +12,7 @@ func choice<Value: RawRepresentable & CaseIterable>(_ text: String) throws -> Va
 
 /// Options of a sandbox that is created.
 struct SandboxOptions: ParsableArguments {
-    @Option(help: "The template that it starts from.")
+    @Option(help: "The template that it starts from.", completion: NameCompletion.templates)
     var template = "base"
 
     @Option(help: "A name makes it durable: it is kept until it is deleted.")
@@ -24,7 +24,9 @@ struct SandboxOptions: ParsableArguments {
     @Option(help: "Seconds without activity until --on-idle happens.")
     var idleTimeout: Double?
 
-    @Option(help: "What happens when it is idle: standby, stop, delete or none.", transform: choice)
+    @Option(
+        help: "What happens when it is idle: standby, stop, delete or none.",
+        completion: .list(IdleAction.allCases.map(\.rawValue)), transform: choice)
     var onIdle: IdleAction?
 
     @Option(help: "Seconds after which it ends, whatever it does.")

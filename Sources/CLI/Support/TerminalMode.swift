@@ -7,6 +7,7 @@ enum TerminalMode {
     private static let saved = Mutex<termios?>(nil)
 
     static var standardInputIsTerminal: Bool { isatty(STDIN_FILENO) == 1 }
+    static var standardOutputIsTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
     static var standardErrorIsTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
     /// Every key goes through as it is, until ``restore()``.

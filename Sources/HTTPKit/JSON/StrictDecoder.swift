@@ -76,7 +76,9 @@ struct StrictDecoder: Decoder {
 
     func integer<T: FixedWidthInteger>(_ type: T.Type) throws -> T {
         guard case .number(let text) = value else { throw mismatch("a whole number") }
-        guard let number = T(text) else {
+        // 5.0 and 5e2 are whole numbers too, as far as a double keeps them exact.
+        let inexact = Double(text).flatMap { abs($0) <= 0x1p53 ? T(exactly: $0) : nil }
+        guard let number = T(text) ?? inexact else {
             let name = StrictJSON.name(of: codingPath).capitalizedFirst
             throw SandboxError(.invalidRequest, "\(name) must be a whole number between \(T.min) and \(T.max).")
         }
@@ -175,6 +177,27 @@ private struct KeyedContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     func decodeNil(forKey key: Key) throws -> Bool { if case .null = try nested(key).value { true } else { false } }
     func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T { try T(from: try nested(key)) }
+
+    // A field is left out or has a value: `null` is a wrong type, unless the type itself asks for it by `decodeNil`.
+    private func ifPresent<T: Decodable>(_ type: T.Type, _ key: Key) throws -> T? {
+        contains(key) ? try decode(type, forKey: key) : nil
+    }
+    func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: Bool.Type, forKey key: Key) throws -> Bool? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: String.Type, forKey key: Key) throws -> String? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: Double.Type, forKey key: Key) throws -> Double? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: Float.Type, forKey key: Key) throws -> Float? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: Int.Type, forKey key: Key) throws -> Int? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: Int8.Type, forKey key: Key) throws -> Int8? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: Int16.Type, forKey key: Key) throws -> Int16? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: Int32.Type, forKey key: Key) throws -> Int32? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: Int64.Type, forKey key: Key) throws -> Int64? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: UInt.Type, forKey key: Key) throws -> UInt? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: UInt8.Type, forKey key: Key) throws -> UInt8? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: UInt16.Type, forKey key: Key) throws -> UInt16? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: UInt32.Type, forKey key: Key) throws -> UInt32? { try ifPresent(type, key) }
+    func decodeIfPresent(_ type: UInt64.Type, forKey key: Key) throws -> UInt64? { try ifPresent(type, key) }
+
     func nestedContainer<Nested: CodingKey>(
         keyedBy type: Nested.Type, forKey key: Key
     ) throws

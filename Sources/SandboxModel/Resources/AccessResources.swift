@@ -51,7 +51,7 @@ public struct KeyResource: Sendable, Hashable, Codable {
 /// Body of `POST /v1/keys`.
 public struct KeyRequest: Sendable, Hashable, Codable {
     public var scopes: [AccessScope]
-    /// 1 to 128 bytes without control characters.
+    /// 1 to 128 characters, no control characters.
     public var label: String?
     /// Seconds, 1 to ten years.
     public var expiresIn: Double?
@@ -89,12 +89,12 @@ public struct KeyRequest: Sendable, Hashable, Codable {
             throw SandboxError(.invalidRequest, "scopes must name at least one scope, and none twice.")
         }
         if let label {
-            guard (1...Self.longestLabel).contains(label.utf8.count),
+            guard (1...Self.longestLabel).contains(label.unicodeScalars.count),
                 label.unicodeScalars.allSatisfy({ $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) })
             else {
                 throw SandboxError(
                     .invalidRequest,
-                    "label must have 1 to \(Self.longestLabel) bytes and no control characters.")
+                    "label must have 1 to \(Self.longestLabel) characters and no control characters.")
             }
         }
         if let expiresIn, !(1...Self.longestLife).contains(expiresIn) {

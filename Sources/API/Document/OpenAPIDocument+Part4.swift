@@ -1,0 +1,385 @@
+// Made from openapi.yaml; see OpenAPIDocument.swift.
+extension OpenAPIDocument {
+    static let part4 = #"""
+              tags: [files]
+              summary: Changes in a directory as server-sent events
+              description: |
+                `event: watch`, data a WatchEvent. An open watch needs the sandbox's processes and keeps it awake.
+              parameters:
+                - {name: recursive, in: query, schema: {type: boolean, default: false}}
+              responses:
+                '200': {description: A stream without end, content: {text/event-stream: {schema: {type: string}}}}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+
+        components:
+          securitySchemes:
+            key: {type: http, scheme: bearer}
+          parameters:
+            sandbox: {name: sandbox, in: path, required: true, description: Id (`sb_…`) or name, schema: {$ref: '#/components/schemas/SandboxReference'}}
+            process: {name: process, in: path, required: true, schema: {type: integer, minimum: 1, maximum: 4294967295}}
+            path:
+              name: path
+              in: query
+              required: true
+              description: |
+                Absolute, percent-encoded bytes, at most 4,095 of them and 255 in each component, without `..`. Bytes that are not
+                UTF-8 are fine.
+              schema: {$ref: '#/components/schemas/Path'}
+            follow: {name: follow, in: query, description: Stream what comes, schema: {type: boolean, default: false}}
+            lastEventID: {name: Last-Event-ID, in: header, description: 'With follow: go on after this', schema: {type: string, pattern: '^[0-9]{1,15}$'}}
+          responses:
+            Sandbox: {description: The sandbox, content: {application/json: {schema: {$ref: '#/components/schemas/Sandbox'}}}}
+            Contents:
+              description: The bytes
+              headers:
+                X-Nightjar-File: {description: A File as JSON in ASCII, schema: {type: string}}
+              content: {application/octet-stream: {schema: {type: string, format: binary}}}
+            '400':
+              description: |
+                The request is wrong: `invalid_request`, `invalid_json`, `unknown_field`, `invalid_name`, `invalid_path`, `invalid_cursor`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '401':
+              description: |
+                No valid key was shown: `unauthorized`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+                WWW-Authenticate: {required: true, schema: {type: string}}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '403':
+              description: |
+                It is not allowed: `permission_denied` inside the sandbox, `forbidden` with this key
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '404':
+              description: |
+                It is not there: `route_not_found`, `sandbox_not_found`, `template_not_found`, `process_not_found`, `key_not_found`, `file_not_found`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '405':
+              description: |
+                The path knows other methods: `method_not_allowed`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+                Allow: {required: true, schema: {type: string}}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '409':
+              description: |
+                It collides with what is: `name_taken`, `invalid_state`, `idempotency_conflict`, `process_exited`, `file_exists`, `not_applicable`, `not_a_directory`, `is_a_directory`, `directory_not_empty`, `checkpoint_blocked`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '410':
+              description: |
+                It is there no more: `output_lost`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '413':
+              description: |
+                The body is too large: `body_too_large`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '415':
+              description: |
+                The body has another content type than is needed: `unsupported_media_type`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '416':
+              description: |
+                The range lies outside of the file: `range_not_satisfiable`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '422':
+              description: |
+                The request is understood, but cannot be done here: `unsupported`, `cannot_execute`, `no_such_user`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '426':
+              description: |
+                The path speaks WebSocket: `upgrade_required`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '429':
+              description: |
+                This key or address asks too often: `rate_limited`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+                Retry-After: {required: true, description: Seconds, schema: {type: integer}}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '499':
+              description: |
+                It was given up, by the client or because the sandbox ends: `cancelled`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '500':
+              description: |
+                Something failed that should not: `driver_failed`, `guest_failed`, `memory_lost`, `store_failed`, `internal_error`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '502':
+              description: |
+                Nothing listens there; told inside a WebSocket: `connection_refused`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '503':
+              description: |
+                Not now: `unavailable`, `overloaded`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+                Retry-After: {required: true, description: Seconds, schema: {type: integer}}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '504':
+              description: |
+                Not in time: `deadline_exceeded`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '507':
+              description: |
+                A disk is full: `no_space`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            HeadError:
+              description: As for GET, without a body
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+          headers:
+            Location: {required: true, description: The path of what was made, schema: {type: string, pattern: '^/v1/'}}
+            RequestID: {required: true, description: Also in the server's log, schema: {type: string, minLength: 1, maxLength: 128}}
+          schemas:
+            Error:
+              type: object
+              required: [error]
+              properties:
+                error:
+                  type: object
+                  required: [code, message, retryable, request_id]
+                  properties:
+                    code: {$ref: '#/components/schemas/ErrorCode'}
+                    message: {type: string}
+                    hint: {type: string, description: What to do about it}
+                    retryable: {type: boolean}
+                    request_id: {type: string}
+            ErrorCode:
+              type: string
+              description: New codes may come.
+              enum:
+                - invalid_request # 400
+                - invalid_json # 400
+                - unknown_field # 400
+                - invalid_name # 400
+                - invalid_path # 400
+                - invalid_cursor # 400
+                - unauthorized # 401
+                - permission_denied # 403
+                - route_not_found # 404
+                - sandbox_not_found # 404
+                - template_not_found # 404
+                - process_not_found # 404
+                - key_not_found # 404
+                - file_not_found # 404
+                - method_not_allowed # 405
+                - name_taken # 409
+                - invalid_state # 409
+                - idempotency_conflict # 409
+                - process_exited # 409
+                - file_exists # 409
+                - not_applicable # 409
+                - not_a_directory # 409
+                - is_a_directory # 409
+                - directory_not_empty # 409
+                - checkpoint_blocked # 409
+                - output_lost # 410
+                - body_too_large # 413
+                - unsupported_media_type # 415
+                - range_not_satisfiable # 416
+                - unsupported # 422
+                - cannot_execute # 422
+                - no_such_user # 422
+                - forbidden # 403
+                - rate_limited # 429
+                - upgrade_required # 426
+                - cancelled # 499
+                - driver_failed # 500
+                - guest_failed # 500
+                - store_failed # 500
+                - internal_error # 500
+                - memory_lost # 500
+                - connection_refused # 502
+                - unavailable # 503
+                - overloaded # 503
+                - deadline_exceeded # 504
+                - no_space # 507
+            Capacity:
+              type: object
+              required: [memory_mib, cpus, sandboxes]
+              properties:
+                memory_mib: {type: integer, minimum: 0}
+                cpus: {type: number, minimum: 0, description: Cores}
+                sandboxes: {type: integer, minimum: 0, description: With processes}
+            Node:
+              type: object
+              required: [capacity, overcommit, reserved, host, queue]
+              properties:
+                capacity: {$ref: '#/components/schemas/Capacity', description: What the node has for sandboxes}
+                overcommit:
+                  type: object
+                  required: [memory, cpus]
+                  description: The limits of all sandboxes with processes may reach the capacity times these
+                  properties:
+                    memory: {type: number, minimum: 1}
+                    cpus: {type: number, minimum: 1}
+                reserved: {$ref: '#/components/schemas/Capacity', description: Limits of all sandboxes with processes}
+                host:
+                  type: object
+                  required: [memory_total_bytes, memory_available_bytes, memory_reserve_bytes, cpus]
+                  properties:
+                    memory_total_bytes: {type: integer, format: int64}
+                    memory_available_bytes: {type: integer, format: int64}
+                    memory_reserve_bytes: {type: integer, format: int64, description: With less available nothing is started and idle sandboxes are put to standby}
+                    cpus: {type: integer}
+                queue:
+                  type: object
+                  required: [waiting, limit, longest_wait, timeout, fair_label, starting, parallel_starts, leaving]
+                  properties:
+                    waiting: {type: integer, minimum: 0, description: Starts that wait for their turn}
+                    limit: {type: integer, description: How many may wait}
+                    longest_wait: {type: number, description: Seconds}
+                    timeout: {type: number, description: Seconds that a request waits unless it says otherwise}
+                    fair_label: {type: string, description: Waiting requests take turns by this label}
+                    starting: {type: integer, minimum: 0}
+                    parallel_starts: {type: integer, description: How many are started at once}
+                    leaving: {type: integer, minimum: 0, description: Sandboxes that are being put to standby to make room}
+            Time: {type: string, format: date-time}
+            Name: {type: string, minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$'}
+            SandboxReference:
+              type: string
+              minLength: 1
+              maxLength: 63
+              pattern: '^(sb_[a-z2-7]{20}|[a-z0-9]([a-z0-9-]*[a-z0-9])?)$'
+            Offset: {type: integer, minimum: 0, maximum: 9007199254740991}
+            Path:
+              description: Absolute, without NUL and without the component `..`; the sandbox's file system allows 255 bytes in a component
+              type: string
+              minLength: 1
+              maxLength: 4095
+              pattern: '^/[^\x00]*$'
+              not: {pattern: '/\.\.(/|$)'}
+              examples: [/tmp/file]
+            Mode: {type: string, pattern: '^0?[0-7]{1,4}$', examples: ['0755']}
+            User:
+              description: A name or number of the sandbox's users, and after a colon of its groups
+              type: string
+              minLength: 1
+              maxLength: 128
+              pattern: '^[^\x00-\x20/\x7F]+$'
+              examples: [root, '1000:1000']
+            Labels:
+              type: object
+              maxProperties: 32
+              propertyNames: {minLength: 1, maxLength: 128, pattern: '^[^=\x00-\x1F]+$'}
+              additionalProperties: {type: string, maxLength: 128, pattern: '^[^\x00-\x1F]*$'}
+            Environment:
+              description: At most 128 KiB together
+              type: object
+              maxProperties: 256
+              propertyNames: {minLength: 1, pattern: '^[^=\x00]+$'}
+              additionalProperties: {type: string, pattern: '^[^\x00]*$'}
+            State:
+              type: string
+              enum: [creating, running, paused, suspending, standby, resuming, stopping, stopped, failed]
+            LifecycleSpec:
+              type: object
+              additionalProperties: false
+              properties:
+                idle_timeout: {type: number, minimum: 1, maximum: 2592000, default: 15, description: Seconds without use until on_idle happens}
+                on_idle: {type: string, enum: [standby, stop, delete, none], default: standby}
+                max_age: {type: [number, 'null'], minimum: 1, maximum: 31536000, description: 'Seconds after creation at which it is deleted, or stopped if it is durable'}
+                auto_resume: {type: boolean, default: true, description: Whether a request wakes it}
+            LimitsSpec:
+              type: object
+              additionalProperties: false
+              properties:
+                memory_mib: {type: integer, minimum: 128, maximum: 1048576, default: 2048}
+                cpus: {type: number, minimum: 0.1, maximum: 256, default: 2}
+                pids: {type: integer, minimum: 16, maximum: 65536, default: 1024}
+            SandboxSpec:
+              type: object
+              additionalProperties: false
+              properties:
+                name: {$ref: '#/components/schemas/Name', description: Makes it durable}
+                template: {$ref: '#/components/schemas/Name', default: base}
+                labels: {$ref: '#/components/schemas/Labels'}
+                env: {$ref: '#/components/schemas/Environment', description: For every process}
+                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
+                limits: {$ref: '#/components/schemas/LimitsSpec'}
+                network: {type: string, enum: [none], default: none}
+            Sandbox:
+              type: object
+              required: [id, durable, state, awake_because, template, template_version, isolation, labels, lifecycle, limits, network, created_at, state_changed_at, last_active_at, wakes]
+              properties:
+                id: {type: string, pattern: '^sb_[a-z2-7]{20}$'}
+                name: {type: string}
+                durable: {type: boolean}
+                state: {$ref: '#/components/schemas/State'}
+                awake_because: {type: array, items: {type: string}, description: Why it does not sleep}
+                template: {type: string}
+                template_version: {type: string}
+                isolation: {type: string}
+                labels: {$ref: '#/components/schemas/Labels'}
+                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
+                limits: {$ref: '#/components/schemas/LimitsSpec'}
+                network: {type: string}
+                created_at: {$ref: '#/components/schemas/Time'}
+                state_changed_at: {$ref: '#/components/schemas/Time'}
+                last_active_at: {$ref: '#/components/schemas/Time'}
+                idle_at: {$ref: '#/components/schemas/Time', description: When it will have been idle long enough}
+                expires_at: {$ref: '#/components/schemas/Time'}
+                wakes: {type: integer, description: How often it woke from standby}
+                checkpoint_bytes: {type: integer, description: 'While it sleeps: bytes of its memory on disk'}
+                problem:
+                  type: object
+                  required: [code, message, at]
+                  properties:
+                    code: {$ref: '#/components/schemas/ErrorCode'}
+                    message: {type: string}
+                    at: {$ref: '#/components/schemas/Time'}
+            SandboxMetrics:
+              type: object
+              required: [state, cpu_seconds, memory_bytes, host_processes, disk_bytes]
+              properties:
+                state: {$ref: '#/components/schemas/State'}
+                cpu_seconds: {type: number, description: On the host since it was last started or woken}
+                memory_bytes: {type: integer, description: On the host now}
+                host_processes: {type: integer}
+                disk_bytes: {type: integer}
+                guest:
+                  type: object
+                  required: [cpu_user_seconds, cpu_system_seconds, memory_total_bytes, memory_available_bytes, processes, uptime_seconds]
+                  properties:
+        """# + "\n"
+}

@@ -1,0 +1,234 @@
+// Made from openapi.yaml; see OpenAPIDocument.swift.
+extension OpenAPIDocument {
+    static let part5 = #"""
+                    cpu_user_seconds: {type: number}
+                    cpu_system_seconds: {type: number}
+                    memory_total_bytes: {type: integer}
+                    memory_available_bytes: {type: integer}
+                    processes: {type: integer}
+                    uptime_seconds: {type: number}
+            Terminal:
+              type: object
+              additionalProperties: false
+              required: [columns, rows]
+              properties:
+                columns: {type: integer, minimum: 1, maximum: 1000}
+                rows: {type: integer, minimum: 1, maximum: 1000}
+            Command:
+              description: The first is looked up in PATH; at most 1 MiB together
+              type: array
+              minItems: 1
+              maxItems: 1024
+              prefixItems: [{type: string, minLength: 1}]
+              items: {type: string, maxLength: 131071, pattern: '^[^\x00]*$'}
+              examples: [[sh, -c, echo hello]]
+            ProcessLimits:
+              type: array
+              maxItems: 16
+              items:
+                type: object
+                additionalProperties: false
+                required: [resource, soft, hard]
+                properties:
+                  resource: {type: string, enum: [as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending, stack]}
+                  soft: {type: integer, minimum: 0, maximum: 18446744073709551615, description: Not above hard}
+                  hard: {type: integer, minimum: 0, maximum: 18446744073709551615}
+            ExecRequest:
+              type: object
+              additionalProperties: false
+              required: [command]
+              properties:
+                command: {$ref: '#/components/schemas/Command'}
+                env: {$ref: '#/components/schemas/Environment'}
+                directory: {$ref: '#/components/schemas/Path'}
+                user: {$ref: '#/components/schemas/User', description: 'Default: the template''s'}
+                stdin: {type: string}
+                stdin_base64: {type: string, pattern: '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$'}
+                timeout: {type: number, minimum: 0.001, maximum: 86400, description: 'Seconds; then SIGTERM, and SIGKILL 2 s later'}
+                limits: {$ref: '#/components/schemas/ProcessLimits', description: Each resource once}
+                max_output: {type: integer, minimum: 0, maximum: 16777216, default: 1048576, description: Bytes of each output}
+                retained_output: {type: integer, minimum: 4096, maximum: 16777216, default: 1048576}
+              not: {required: [stdin, stdin_base64]}
+            ProcessRequest:
+              type: object
+              additionalProperties: false
+              required: [command]
+              properties:
+                command: {$ref: '#/components/schemas/Command'}
+                env: {$ref: '#/components/schemas/Environment'}
+                directory: {$ref: '#/components/schemas/Path'}
+                user: {$ref: '#/components/schemas/User', description: 'Default: the template''s'}
+                open_stdin: {type: boolean, default: false, description: Keeps standard input open for later writes}
+                terminal: {$ref: '#/components/schemas/Terminal'}
+                timeout: {type: number, minimum: 0.001, maximum: 86400, description: 'Seconds; then SIGTERM, and SIGKILL 2 s later'}
+                limits: {$ref: '#/components/schemas/ProcessLimits', description: Each resource once}
+                background: {type: boolean, default: false, description: Does not keep the sandbox awake by itself}
+                retained_output: {type: integer, minimum: 4096, maximum: 16777216, default: 1048576}
+            ExecResult:
+              type: object
+              required: [id, exit_code, timed_out, stdout, stderr, stdout_truncated, stderr_truncated, duration_ms]
+              properties:
+                id: {type: integer}
+                exit_code: {type: integer, minimum: 0, maximum: 255, description: 128 + signal if a signal ended it}
+                signal: {type: integer}
+                timed_out: {type: boolean}
+                stdout: {type: string, description: UTF-8; other bytes are replaced}
+                stderr: {type: string}
+                stdout_base64: {type: string, description: 'The exact bytes, if they are not UTF-8'}
+                stderr_base64: {type: string}
+                stdout_truncated: {type: boolean}
+                stderr_truncated: {type: boolean}
+                duration_ms: {type: number}
+            Process:
+              type: object
+              required: [id, pid, command, directory, user, terminal, background, started_at, output_start, output_end]
+              properties:
+                id: {type: integer, description: Counts from 1 in the sandbox's life}
+                pid: {type: integer}
+                command: {type: array, items: {type: string}}
+                directory: {type: string}
+                user: {type: string}
+                terminal: {type: boolean}
+                background: {type: boolean}
+                started_at: {$ref: '#/components/schemas/Time'}
+                output_start: {type: integer, description: Offset of the oldest retained byte}
+                output_end: {type: integer}
+                exit: {$ref: '#/components/schemas/Exit'}
+            Exit:
+              type: object
+              required: [code, timed_out, ended_at, cpu_seconds, max_memory_bytes]
+              properties:
+                code: {type: integer}
+                signal: {type: integer}
+                timed_out: {type: boolean}
+                ended_at: {$ref: '#/components/schemas/Time'}
+                cpu_seconds: {type: number}
+                max_memory_bytes: {type: integer}
+            ProcessTableEntry:
+              type: object
+              required: [pid, parent, uid, state, memory_bytes, cpu_seconds, command]
+              properties:
+                pid: {type: integer}
+                parent: {type: integer}
+                uid: {type: integer}
+                state: {type: string, enum: [R, S, D, Z, T]}
+                memory_bytes: {type: integer}
+                cpu_seconds: {type: number}
+                command: {type: string}
+            OutputChunk:
+              type: object
+              required: [offset, stream, data_base64]
+              properties:
+                offset: {type: integer}
+                stream: {type: string, enum: [stdout, stderr]}
+                data_base64: {type: string}
+            Output:
+              type: object
+              required: [chunks, next_offset]
+              properties:
+                chunks: {type: array, items: {$ref: '#/components/schemas/OutputChunk'}}
+                next_offset: {type: integer}
+                exit: {$ref: '#/components/schemas/Exit', description: If it has ended and all of its output is here}
+            File:
+              type: object
+              required: [path, kind, size, mode, uid, gid, modified_at]
+              properties:
+                path: {type: string}
+                path_base64: {type: string, description: 'The exact bytes, if they are not UTF-8'}
+                kind: {type: string, enum: [file, directory, symlink, other]}
+                size: {type: integer}
+                mode: {type: string}
+                uid: {type: integer}
+                gid: {type: integer}
+                modified_at: {$ref: '#/components/schemas/Time'}
+                target: {type: string, description: Of a symlink}
+            WatchEvent:
+              type: object
+              required: [kind, path]
+              properties:
+                kind: {type: string, enum: [created, modified, removed, renamed, attributes, overflow]}
+                path: {type: string, description: Relative to the watched directory}
+                from: {type: string, description: The old path of a rename}
+            Scope:
+              type: string
+              description: '`admin` covers `sandbox:write`, which covers `sandbox:read`.'
+              enum: ['sandbox:read', 'sandbox:write', admin]
+            KeyRequest:
+              type: object
+              additionalProperties: false
+              required: [scopes]
+              properties:
+                scopes: {type: array, items: {$ref: '#/components/schemas/Scope'}, minItems: 1, uniqueItems: true}
+                label: {type: string, description: No control characters, minLength: 1, maxLength: 128, pattern: '^[^\x00-\x1F\x7F-\x9F]+$'}
+                expires_in: {type: number, description: Seconds, minimum: 1, maximum: 315360000}
+            Key:
+              type: object
+              required: [id, scopes, created_at]
+              properties:
+                id: {type: string, examples: [key_2bq4t6xkz3ma, key_file]}
+                label: {type: string}
+                scopes: {type: array, items: {$ref: '#/components/schemas/Scope'}}
+                created_at: {$ref: '#/components/schemas/Time'}
+                expires_at: {$ref: '#/components/schemas/Time'}
+                secret: {type: string, description: Only in the answer to its creation}
+            Event:
+              type: object
+              required: [sequence, at, sandbox, type, detail]
+              properties:
+                sequence: {type: integer}
+                at: {$ref: '#/components/schemas/Time'}
+                sandbox: {type: string}
+                name: {type: string}
+                type: {type: string, examples: [sandbox.created, sandbox.standby]}
+                detail: {type: object, additionalProperties: {type: string}}
+            Template:
+              type: object
+              required: [name, version, description, created_at, size_bytes, isolation, default_user, working_directory, environment]
+              properties:
+                name: {type: string}
+                version: {type: string}
+                description: {type: string}
+                created_at: {$ref: '#/components/schemas/Time'}
+                size_bytes: {type: integer}
+                isolation: {type: array, items: {type: string}}
+                default_user: {type: string}
+                working_directory: {type: string}
+                environment: {type: object, additionalProperties: {type: string}}
+            Ability:
+              type: object
+              required: [available]
+              properties:
+                available: {type: boolean}
+                reason: {type: string}
+            Capabilities:
+              type: object
+              required: [isolation, network]
+              properties:
+                isolation:
+                  type: array
+                  items:
+                    type: object
+                    required: [name, version, run, pause, standby, limits]
+                    properties:
+                      name: {type: string}
+                      version: {type: string}
+                      run: {$ref: '#/components/schemas/Ability'}
+                      pause: {$ref: '#/components/schemas/Ability'}
+                      standby: {$ref: '#/components/schemas/Ability'}
+                      limits: {$ref: '#/components/schemas/Ability'}
+                network: {type: array, items: {type: string}}
+            Health:
+              type: object
+              required: [status, sandboxes]
+              properties:
+                status: {type: string, enum: [ok, starting]}
+                sandboxes: {type: object, additionalProperties: {type: integer}}
+            Version:
+              type: object
+              required: [version, api, wire_generation]
+              properties:
+                version: {type: string}
+                api: {type: string}
+                wire_generation: {type: integer}
+        """# + "\n"
+}

@@ -1,0 +1,95 @@
+"""What schemathesis needs beside the document: things to meet in the server, exact answers, excuses with reasons."""
+
+import json
+import os
+import sys
+
+import schemathesis
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from reasons import REASONS  # noqa: E402
+
+# What run.py has prepared.
+PREPARED = {
+    "sandbox": ["contract-run", "contract-files", "contract-life"],
+    "process": [1, 2, 3, 4],
+    "template": ["base"],
+    "path": ["/tmp/contract/file", "/tmp/contract/folder", "/tmp/contract"],
+}
+
+
+def schemas(node):
+    """All objects below a node that describe JSON objects by their properties."""
+    if isinstance(node, dict):
+        if isinstance(node.get("properties"), dict):
+            yield node
+        for value in node.values():
+            yield from schemas(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from schemas(value)
+
+
+@schemathesis.hook
+def before_load_schema(context, raw_schema):
+    """Closes the answers' objects: the document leaves them open for later versions, but this version sends no field that
+    it does not name. Gives parameters examples of what exists."""
+    for node in schemas(raw_schema):
+        node.setdefault("additionalProperties", False)
+    parameters = list(raw_schema["components"]["parameters"].values())
+    for path in raw_schema["paths"].values():
+        for item in [path, *path.values()]:
+            if isinstance(item, dict):
+                parameters += item.get("parameters", [])
+    for parameter in parameters:
+        if parameter.get("name") in PREPARED and parameter.get("required"):
+            parameter["examples"] = {str(value): {"value": value} for value in PREPARED[parameter["name"]]}
+
+
+# Streams without an end; what comes in this time is looked at.
+STREAMS = {"listEvents", "getOutput", "watchFiles"}
+STREAM_SECONDS = 0.3
+WAIT_SECONDS = 0.2
+LARGEST_HOLE = 1 << 20
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Bounds the time of requests that last as long as they are told to: the same answers come, only sooner."""
+    operation = case.operation.definition.raw.get("operationId")
+    query = case.query or {}
+    if operation in STREAMS and query.get("follow", operation == "watchFiles") in (True, "true"):
+        kwargs["timeout"] = STREAM_SECONDS
+    # A file with a hole of terabytes would be sent to whoever reads it. Beyond that, the file system itself refuses.
+    offset = query.get("offset")
+    if operation == "writeFile" and isinstance(offset, int) and LARGEST_HOLE < offset < 1 << 50:
+        case.query["offset"] = LARGEST_HOLE
+    timeout = query.get("timeout")
+    if operation == "waitForProcess" and isinstance(timeout, (int, float)) and WAIT_SECONDS < timeout <= 3600:
+        case.query["timeout"] = WAIT_SECONDS
+    if operation == "waitForProcess" and "timeout" not in query:
+        case.query = {**query, "timeout": WAIT_SECONDS}
+
+
+def code_of(response):
+    try:
+        return json.loads(response.content)["error"]["code"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+@schemathesis.hook
+def filter_failure(context, failure, case, response):
+    """Drops a failure for which reasons.py has a reason, and notes which one it was."""
+    code = code_of(response)
+    operation = case.operation.definition.raw.get("operationId")
+    for number, (check, codes, operations, _) in enumerate(REASONS):
+        if check == CHECKS.get(type(failure).__name__) and code in codes and (not operations or operation in operations):
+            with open(os.environ["CONTRACT_EXCUSED"], "a") as file:
+                file.write(f"{number}\n")
+            return False
+    return True
+
+
+# The checks' names, by the kind of their failures.
+CHECKS = {"RejectedPositiveData": "positive_data_acceptance", "ServerError": "not_a_server_error"}

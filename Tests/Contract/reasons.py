@@ -1,0 +1,24 @@
+"""What the checks must not say of this API, each with its reason.
+
+A row excuses failures of one check whose answer has one of the error codes, at the operations named, or at all of them.
+A row that excused nothing during a whole run fails it, so that the list does not outlive its reasons.
+"""
+
+ACCEPTED = "positive_data_acceptance"
+NO_5XX = "not_a_server_error"
+
+# (check, error codes, operations or None for all, why)
+REASONS = [
+    (ACCEPTED, ["upgrade_required"], ["attach", "connectPort"],
+     "they answer 101 to the handshake of a WebSocket; schemathesis speaks plain HTTP, for which 426 is right"),
+    (ACCEPTED, ["cannot_execute"], ["exec", "startProcess"],
+     "whether a program exists is known inside the sandbox only; a schema cannot say it"),
+    (ACCEPTED, ["no_such_user"], None,
+     "whether a user exists is known inside the sandbox only; a schema cannot say it"),
+    (ACCEPTED, ["invalid_cursor"], ["listSandboxes"],
+     "a cursor is opaque: only one that the server gave is valid"),
+    (ACCEPTED, ["body_too_large"], ["writeFile"],
+     "how large a file may be is a matter of the sandbox's file system, and a request's offset may lie beyond it"),
+    (NO_5XX, ["deadline_exceeded"], ["waitForProcess"],
+     "504 is the documented answer to a wait that was shorter than the process"),
+]
