@@ -90,7 +90,7 @@ struct ServiceTests {
         async let code = code { try await session.offer([HostService(name: "x", port: 80)]) { _, _ in } }
         let (id, _) = try await guest.request()
         await guest.close(id, WireStatus(.invalid, "Port 80 is taken"))
-        #expect(await code == .invalidRequest)
+        #expect(await code == .notApplicable)
         await session.close()
     }
 
