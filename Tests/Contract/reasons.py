@@ -13,6 +13,8 @@ REASONS = [
      "they answer 101 to the handshake of a WebSocket; schemathesis speaks plain HTTP, for which 426 is right"),
     (ACCEPTED, ["cannot_execute"], ["exec", "startProcess"],
      "whether a program exists is known inside the sandbox only; a schema cannot say it"),
+    (ACCEPTED, ["unsupported"], ["createSandbox"],
+     "limits that the document allows may be more than this node has"),
     (ACCEPTED, ["no_such_user"], None,
      "whether a user exists is known inside the sandbox only; a schema cannot say it"),
     (ACCEPTED, ["invalid_cursor"], ["listSandboxes"],

@@ -33,8 +33,22 @@ private struct Outer: Decodable, Equatable {
         #expect(value.map == ["x": "y"])
     }
 
-    @Test func `null stands for an absent optional`() throws {
-        #expect(try StrictJSON.decode(Outer.self, from: Array(#"{"name":"a","flag":null}"#.utf8)).flag == nil)
+    @Test func `null does not stand for an absent field`() throws {
+        #expect(try StrictJSON.decode(Outer.self, from: Array(#"{"name":"a"}"#.utf8)).flag == nil)
+        #expect(throws: SandboxError.self) {
+            try StrictJSON.decode(Outer.self, from: Array(#"{"name":"a","flag":null}"#.utf8))
+        }
+    }
+
+    @Test func `a whole number may be written with a fraction or an exponent, but must be whole`() throws {
+        for (text, size) in [("5.0", 5), ("1.2e1", 12), ("-0.0", 0)] {
+            let body = Array(#"{"name":"a","inner":{"size":\#(text)}}"#.utf8)
+            #expect(try StrictJSON.decode(Outer.self, from: body).inner?.size == Int8(size))
+        }
+        for text in ["5.5", "1e3", "1e-1"] {
+            let body = Array(#"{"name":"a","inner":{"size":\#(text)}}"#.utf8)
+            #expect(throws: SandboxError.self) { try StrictJSON.decode(Outer.self, from: body) }
+        }
     }
 
     @Test(arguments: [

@@ -4,7 +4,8 @@ internal import SandboxModel
 
 struct CapabilitiesCommand: AsyncParsableCommand, FormattedCommand {
     static let configuration = CommandConfiguration(
-        commandName: "capabilities", abstract: "Show what the server's machine can do, and why not.")
+        commandName: "capabilities", abstract: "Show what the server's machine can do, and why not.",
+        discussion: "  nightjar capabilities")
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
