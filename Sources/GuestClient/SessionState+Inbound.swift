@@ -180,6 +180,9 @@ extension SessionState {
             return
         }
         streams[stream.id] = nil
+        // Half a reply may be left of a guest that closed in the middle of it.
+        heldMessages -= stream.heldMessageBytes
+        stream.heldMessageBytes = 0
         effects.resume(collector.continuation, .success(collector.collected))
     }
 

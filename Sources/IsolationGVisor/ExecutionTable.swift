@@ -30,6 +30,22 @@ final class ExecutionTable: Sendable {
         }
     }
 
+    /// Takes an execution that is there already, or whose processes outlived a former server.
+    ///
+    /// - Returns: Whether it was not known.
+    /// - Throws: ``SandboxError`` with `invalid_state` if it still starts, `cancelled` if it is being destroyed.
+    func adopt(_ id: ExecutionID) throws -> Bool {
+        try entries.withLock { entries in
+            guard let entry = entries[id] else {
+                entries[id] = Entry()
+                return true
+            }
+            guard !entry.isDoomed else { throw Self.destroyed }
+            guard entry.slot != nil else { throw SandboxError(.invalidState, "The execution still starts.") }
+            return false
+        }
+    }
+
     /// - Throws: ``SandboxError`` with `cancelled` if it was destroyed meanwhile.
     func bind(_ id: ExecutionID, to slot: GVisorSlot) throws {
         try entries.withLock { entries in

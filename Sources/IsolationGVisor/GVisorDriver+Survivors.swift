@@ -22,7 +22,7 @@ extension GVisorDriver {
         guard let slot = try await recordedSlots(of: id).first else {
             throw SandboxError(.driverFailed, "The sandbox's processes are gone.")
         }
-        try executions.reserve(id)
+        let isNew = try executions.adopt(id)
         do {
             try executions.bind(id, to: slot)
             let usesSocket = try await usesSocket()
@@ -33,7 +33,7 @@ extension GVisorDriver {
             return GVisorExecution(
                 id: id, guest: guest, slot: slot, usesSocket: usesSocket, logger: configuration.logger)
         } catch {
-            executions.remove(id)
+            if isNew { executions.remove(id) }
             throw driverError(error, "The sandbox cannot be reattached.")
         }
     }

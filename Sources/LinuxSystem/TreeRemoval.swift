@@ -5,6 +5,8 @@ internal import Glibc
 public enum TreeRemoval {
     /// Descriptors that are open at once, at most; deeper levels are moved up to the top first.
     private static let depthLimit = 64
+    /// Entries of a directory that are held at once.
+    private static let batch = 4096
 
     /// Removes a directory with all that is in it, or a file. It never follows a link and never leaves the tree, even
     /// if somebody changes it meanwhile. Something that is not there is fine.
@@ -46,11 +48,11 @@ public enum TreeRemoval {
         of directory: FileDescriptor, top: FileDescriptor, depth: Int
     ) throws(SystemError) {
         while true {
-            let entries = try DirectoryListing.entries(directory)
+            let entries = try DirectoryListing.entries(directory, limit: batch)
             if entries.isEmpty { return }
             for entry in entries { try remove(entry.name, in: directory, top: top, depth: depth) }
             // What was moved up to here in the meantime needs another look; elsewhere one pass is all.
-            if directory !== top { return }
+            if directory !== top, entries.count < batch { return }
         }
     }
 

@@ -36,22 +36,34 @@ struct ChangedFiles {
     /// - Returns: `false` if there are too many, or they are nested too deep.
     private mutating func walk(_ directory: FileDescriptor, depth: Int) throws -> Bool {
         guard depth <= Self.maximumDepth else { return false }
-        for name in try names(in: directory) {
-            var info = stat()
-            guard fstatat(directory.raw, name, &info, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
-            let kind = info.st_mode & S_IFMT
-            if kind == S_IFDIR {
-                guard let child = open(name, in: directory, O_DIRECTORY) else { return false }
-                guard try walk(child, depth: depth + 1) else { return false }
-            } else if kind == S_IFREG, isChanged(info) {
-                guard let file = open(name, in: directory, 0) else { return false }
-                guard try sync(file) else { return false }
+        // Raw names with their NUL: a guest's need not be UTF-8. They are not gathered: a guest's may be millions.
+        let copy = openat(directory.raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard copy >= 0, let stream = fdopendir(copy) else { throw Files.failure("open", "") }
+        defer { closedir(stream) }
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { raw in
+                Array(raw.bindMemory(to: CChar.self).prefix { $0 != 0 }) + [0]
             }
+            if name == [0x2E, 0] || name == [0x2E, 0x2E, 0] { continue }
+            guard try visit(name, in: directory, depth: depth) else { return false }
         }
         // Links and devices have no contents: they are durable with their directory.
         var info = stat()
         guard fstat(directory.raw, &info) == 0 else { throw Files.failure("stat", "") }
         return isChanged(info) ? try sync(directory) : true
+    }
+
+    private mutating func visit(_ name: [CChar], in directory: FileDescriptor, depth: Int) throws -> Bool {
+        var info = stat()
+        guard fstatat(directory.raw, name, &info, AT_SYMLINK_NOFOLLOW) == 0 else { return true }
+        let kind = info.st_mode & S_IFMT
+        if kind == S_IFDIR {
+            guard let child = open(name, in: directory, O_DIRECTORY) else { return false }
+            return try walk(child, depth: depth + 1)
+        }
+        guard kind == S_IFREG, isChanged(info) else { return true }
+        guard let file = open(name, in: directory, 0) else { return false }
+        return try sync(file)
     }
 
     private mutating func sync(_ file: FileDescriptor) throws -> Bool {
@@ -70,20 +82,5 @@ struct ChangedFiles {
     private func open(_ name: [CChar], in directory: FileDescriptor, _ flags: Int32) -> FileDescriptor? {
         let found = openat(directory.raw, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags)
         return found >= 0 ? FileDescriptor(owning: found) : nil
-    }
-
-    /// Raw names with their NUL: a guest's need not be UTF-8.
-    private func names(in directory: FileDescriptor) throws -> [[CChar]] {
-        let copy = openat(directory.raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard copy >= 0, let stream = fdopendir(copy) else { throw Files.failure("open", "") }
-        defer { closedir(stream) }
-        var names: [[CChar]] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { raw in
-                Array(raw.bindMemory(to: CChar.self).prefix { $0 != 0 })
-            }
-            if name != [0x2E], name != [0x2E, 0x2E] { names.append(name + [0]) }
-        }
-        return names
     }
 }

@@ -27,6 +27,24 @@ struct StateTests {
         #expect(late == .deadlineExceeded)
     }
 
+    @Test func `half a reply on a stream that the guest then closes is not counted for ever`() async throws {
+        let collected = try await withCheckedThrowingContinuation { continuation in
+            var (state, effects) = (SessionState(), Effects())
+            guard let id = try? state.reserve(.process) else { return }
+            let now = NIODeadline.now()
+            let collector = Collector(limit: 10, timeLimit: nil, continuation: continuation)
+            state.collect(id, payload: [], input: nil, deadline: now + .seconds(5), collector: collector, &effects)
+            let half = Frame(.message, stream: id, flags: .more, payload: [1, 2, 3])
+            let close = Frame(.close, stream: id, payload: WireStatus(.failed).encoded())
+            #expect(throws: Never.self) { try state.receive(half, now: now, &effects) }
+            #expect(state.heldMessages == 3)
+            #expect(throws: Never.self) { try state.receive(close, now: now, &effects) }
+            #expect(state.heldMessages == 0)
+            effects.resumeAll()
+        }
+        #expect(collected.status?.code == .failed)
+    }
+
     @Test func `a transfer that stands still is given up, one that goes on is not`() async throws {
         let now = NIODeadline.now()
         let first = Frame(.message, stream: 1, payload: Reply.ok.encoded())
