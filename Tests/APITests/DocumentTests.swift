@@ -33,6 +33,22 @@ import Yams
         }
     }
 
+    @Test func `the reference of the interface has every operation and schema`() throws {
+        let reference = try APIReference(text: OpenAPIDocument.text).markdown
+        for match in OpenAPIDocument.text.matches(of: /operationId: (\w+)/) {
+            #expect(reference.contains("### \(match.1)\n"), "\(match.1)")
+        }
+        let components = try #require(try document()["components"] as? [String: Any])
+        for name in try #require(components["schemas"] as? [String: Any]).keys {
+            #expect(reference.contains("### Schema \(name)\n"), "\(name)")
+        }
+        // For a look at it: what is made lies where build products lie.
+        let folder = Self.file.deletingLastPathComponent().appendingPathComponent("../../out/reference")
+            .standardizedFileURL
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try reference.write(to: folder.appendingPathComponent("api.md"), atomically: true, encoding: .utf8)
+    }
+
     /// Writes the document's sources again, in parts, as no source file is very long.
     private static func write(_ text: String) throws {
         let folder = file.deletingLastPathComponent().appendingPathComponent("Document")

@@ -179,7 +179,7 @@ extension OpenAPIDocument {
                         type: object
                         required: [items]
                         properties: {items: {type: array, items: {$ref: '#/components/schemas/Event'}}}
-                    text/event-stream: {schema: {type: string}}
+                    text/event-stream: {schema: {$ref: '#/components/schemas/ServerSentEvent'}}
                 '400': {$ref: '#/components/responses/400'}
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
@@ -294,6 +294,7 @@ extension OpenAPIDocument {
                 '400': {$ref: '#/components/responses/400'}
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
                 '409': {$ref: '#/components/responses/409'}
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
@@ -380,6 +381,5 @@ extension OpenAPIDocument {
                 '400': {$ref: '#/components/responses/400'}
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
-                '404': {$ref: '#/components/responses/404'}
         """# + "\n"
 }

@@ -1,6 +1,7 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part2 = #"""
+                '404': {$ref: '#/components/responses/404'}
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
@@ -364,7 +365,7 @@ extension OpenAPIDocument {
                   description: Output
                   content:
                     application/json: {schema: {$ref: '#/components/schemas/Output'}}
-                    text/event-stream: {schema: {type: string}}
+                    text/event-stream: {schema: {$ref: '#/components/schemas/ServerSentEvent'}}
                 '400': {$ref: '#/components/responses/400'}
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
@@ -380,6 +381,5 @@ extension OpenAPIDocument {
           /v1/sandboxes/{sandbox}/processes/{process}/attach:
             parameters:
               - {$ref: '#/components/parameters/sandbox'}
-              - {$ref: '#/components/parameters/process'}
         """# + "\n"
 }

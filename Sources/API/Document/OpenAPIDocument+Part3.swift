@@ -1,6 +1,7 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part3 = #"""
+              - {$ref: '#/components/parameters/process'}
             get:
               operationId: attach
               tags: [processes]
@@ -380,6 +381,5 @@ extension OpenAPIDocument {
               - {$ref: '#/components/parameters/sandbox'}
               - {$ref: '#/components/parameters/path'}
             get:
-              operationId: watchFiles
         """# + "\n"
 }

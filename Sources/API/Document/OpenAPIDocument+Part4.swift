@@ -1,6 +1,7 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part4 = #"""
+              operationId: watchFiles
               tags: [files]
               summary: Changes in a directory as server-sent events
               description: |
@@ -8,7 +9,7 @@ extension OpenAPIDocument {
               parameters:
                 - {name: recursive, in: query, schema: {type: boolean, default: false}}
               responses:
-                '200': {description: A stream without end, content: {text/event-stream: {schema: {type: string}}}}
+                '200': {description: A stream without end, content: {text/event-stream: {schema: {$ref: '#/components/schemas/ServerSentEvent'}}}}
                 '400': {$ref: '#/components/responses/400'}
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
@@ -380,6 +381,5 @@ extension OpenAPIDocument {
                 guest:
                   type: object
                   required: [cpu_user_seconds, cpu_system_seconds, memory_total_bytes, memory_available_bytes, processes, uptime_seconds]
-                  properties:
         """# + "\n"
 }

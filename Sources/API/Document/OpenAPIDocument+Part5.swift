@@ -1,6 +1,7 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part5 = #"""
+                  properties:
                     cpu_user_seconds: {type: number}
                     cpu_system_seconds: {type: number}
                     memory_total_bytes: {type: integer}
@@ -43,7 +44,7 @@ extension OpenAPIDocument {
                 directory: {$ref: '#/components/schemas/Path'}
                 user: {$ref: '#/components/schemas/User', description: 'Default: the template''s'}
                 stdin: {type: string}
-                stdin_base64: {type: string, pattern: '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$'}
+                stdin_base64: {type: string, format: byte, contentEncoding: base64}
                 timeout: {type: number, minimum: 0.001, maximum: 86400, description: 'Seconds; then SIGTERM, and SIGKILL 2 s later'}
                 limits: {$ref: '#/components/schemas/ProcessLimits', description: Each resource once}
                 max_output: {type: integer, minimum: 0, maximum: 16777216, default: 1048576, description: Bytes of each output}
@@ -142,6 +143,14 @@ extension OpenAPIDocument {
                 gid: {type: integer}
                 modified_at: {$ref: '#/components/schemas/Time'}
                 target: {type: string, description: Of a symlink}
+            ServerSentEvent:
+              description: An event of a stream. One that is called `error` has an Error as its data and is the last.
+              type: object
+              required: [event, data]
+              properties:
+                event: {type: string}
+                id: {type: string, description: To go on after it}
+                data: {type: string, contentMediaType: application/json}
             WatchEvent:
               type: object
               required: [kind, path]

@@ -34,7 +34,6 @@ enum CommandOperations {
         "node": .operations(["getNode"]),
         "doctor": .local("looks at the machine itself"),
         "demo": .operations(["createSandbox", "exec", "standbySandbox", "getSandbox", "deleteSandbox"]),
-        "bench": .local("measures with a server of its own"),
         "completion": .local("prints a script"),
         "version": .operations(["getVersion"]),
     ]
