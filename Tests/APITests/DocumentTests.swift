@@ -49,6 +49,20 @@ import Yams
         try reference.write(to: folder.appendingPathComponent("api.md"), atomically: true, encoding: .utf8)
     }
 
+    @Test func `the reference of the interface is current`() throws {
+        let target = Self.file.deletingLastPathComponent()
+            .appendingPathComponent("../../docs/reference/api.md").standardizedFileURL
+        let text = DocumentResponses.complete(try String(contentsOf: Self.file, encoding: .utf8))
+        let reference = try APIReference(text: text).markdown
+        if ProcessInfo.processInfo.environment["NIGHTJAR_WRITE_DOCUMENT"] != nil {
+            try FileManager.default.createDirectory(
+                at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try reference.write(to: target, atomically: true, encoding: .utf8)
+        } else {
+            #expect(try String(contentsOf: target, encoding: .utf8) == reference, "run: make docs")
+        }
+    }
+
     /// Writes the document's sources again, in parts, as no source file is very long.
     private static func write(_ text: String) throws {
         let folder = file.deletingLastPathComponent().appendingPathComponent("Document")

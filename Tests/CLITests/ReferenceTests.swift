@@ -6,6 +6,37 @@ import Testing
 
 /// The documents that are made from the commands, and what they say of the API.
 @Suite struct ReferenceTests {
+    private static let root: URL = {
+        var url = URL(fileURLWithPath: #filePath)
+        for _ in 0..<3 { url.deleteLastPathComponent() }
+        return url
+    }()
+
+    @Test func `the reference of the command line is current`() throws {
+        let file = Self.root.appendingPathComponent("docs/reference/cli.md")
+        let text = MarkdownReference.text(try CommandDescription.root())
+        if ProcessInfo.processInfo.environment["NIGHTJAR_WRITE_DOCUMENT"] != nil {
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try text.write(to: file, atomically: true, encoding: .utf8)
+        } else {
+            #expect(try String(contentsOf: file, encoding: .utf8) == text, "run: make docs")
+        }
+    }
+
+    @Test func `every command says which operations of the API do the same, and every operation who needs it`() throws {
+        let document = try String(
+            contentsOf: Self.root.appendingPathComponent("Sources/API/openapi.yaml"), encoding: .utf8)
+        let operations = Set(document.matches(of: /operationId: (\w+)/).map { String($0.1) })
+        #expect(operations.count > 35)
+        let commands = Set(try CommandDescription.root().commands().map { $0.name.droppingProgram })
+        #expect(Set(CommandOperations.table.keys) == commands)
+        let used = Set(CommandOperations.table.values.flatMap(\.names))
+        let excused = Set(CommandOperations.withoutCommand.keys)
+        #expect(used.union(excused) == operations)
+        #expect(used.intersection(excused) == [])
+    }
+
     @Test func `the manual page has every command, and no line is taken for a macro`() throws {
         let root = try CommandDescription.root()
         let page = ManualPage.text(root, version: "1.2.3")
