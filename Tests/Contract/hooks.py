@@ -50,7 +50,18 @@ def before_load_schema(context, raw_schema):
 STREAMS = {"listEvents", "getOutput", "watchFiles"}
 STREAM_SECONDS = 0.3
 WAIT_SECONDS = 0.2
+LIFE_SECONDS = 3600
 LARGEST_HOLE = 1 << 20
+
+
+def keep_alive(lifecycle):
+    """Longer lives than the test: a sandbox that deletes itself a second later would look as if it had been lost."""
+    age = lifecycle.get("max_age")
+    if isinstance(age, (int, float)) and not isinstance(age, bool) and 1 <= age < LIFE_SECONDS:
+        lifecycle["max_age"] = LIFE_SECONDS
+    timeout = lifecycle.get("idle_timeout", 15)
+    if lifecycle.get("on_idle") == "delete" and isinstance(timeout, (int, float)) and 1 <= timeout < LIFE_SECONDS:
+        lifecycle["idle_timeout"] = LIFE_SECONDS
 
 
 @schemathesis.hook
@@ -60,6 +71,9 @@ def before_call(context, case, kwargs):
     query = case.query or {}
     if operation in STREAMS and query.get("follow", operation == "watchFiles") in (True, "true"):
         kwargs["timeout"] = STREAM_SECONDS
+    if operation in ("createSandbox", "updateSandbox") and isinstance(case.body, dict):
+        if isinstance(case.body.get("lifecycle"), dict):
+            keep_alive(case.body["lifecycle"])
     # A file with a hole of terabytes would be sent to whoever reads it. Beyond that, the file system itself refuses.
     offset = query.get("offset")
     if operation == "writeFile" and isinstance(offset, int) and LARGEST_HOLE < offset < 1 << 50:

@@ -179,6 +179,8 @@ def main():
     parser.add_argument("--deadline", type=int, default=300, help="seconds for all requests")
     parser.add_argument("rest", nargs="*", help="passed to schemathesis")
     arguments = parser.parse_args()
+    # An end from outside goes the way of every other: nothing is left.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     server = Server(arguments.programs, arguments.templates)
     code = 1
     try:
