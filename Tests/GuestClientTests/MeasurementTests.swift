@@ -11,7 +11,7 @@ struct MeasurementTests {
         try await RealInit.with { _, session in
             var start = ProcessStart(arguments: ["/bin/true"])
             start.directory = "/"
-            let pings = try await samples(2000) { try await session.ping(deadline: .seconds(5)) }
+            let pings = try await samples(2000) { try await session.ping(deadline: .seconds(60)) }
             let runs = try await samples(500) {
                 let result = try await session.run(start, input: nil, outputLimit: 100)
                 #expect(result.exit.code == 0)
