@@ -105,6 +105,10 @@ extension SandboxRuntime {
         guard template.resource.isolation.contains(tier) else {
             throw SandboxError(.unsupported, "The template \(spec.value.template) is not made for the tier \(tier).")
         }
+        // What the template says is part of the sandbox from now on, also when the template says something else later.
+        var resolved = spec.value
+        resolved.limits = LimitsSpec(ResourceLimits(spec.value.limits.over(template.resource.limits)))
+        let spec = try resolved.validated()
         let now = clock.now
         let record = SandboxRecord(
             id: id, spec: spec, templateVersion: template.resource.version, isolation: tier,
