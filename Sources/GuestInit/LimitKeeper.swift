@@ -43,7 +43,7 @@ final class LimitKeeper {
         for (path, bytes) in [("/tmp", limits.temporaryBytes), ("/dev/shm", limits.sharedBytes)] {
             shrink(path, to: bytes, log: log)
         }
-        processes.limitOpenFiles(limits.openFiles)
+        processes.limit(processes: UInt64(limits.processes), openFiles: limits.openFiles)
         if let error = bound(processes: UInt64(limits.processes)) {
             log.line("the number of processes is not bounded inside: \(SystemError.text(error))")
         }
@@ -57,7 +57,8 @@ final class LimitKeeper {
         if error != 0 { log.line("\(path) is not bounded to \(bytes) bytes: \(SystemError.text(error))") }
     }
 
-    /// Puts the init, and with it everything that it will start, into a group of gVisor's own kernel.
+    /// Puts the init, and with it everything that it will start, into a group of gVisor's own kernel. That one counts
+    /// loosely, a few more than it should, but also for root.
     ///
     /// - Returns: An errno, or `nil`.
     private func bound(processes count: UInt64) -> Int32? {

@@ -15,6 +15,7 @@ final class Processes {
     private let channel: Channel
     private let accounts: Accounts
     private var openFiles: rlimit
+    private var maximumProcesses: UInt64?
     private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
     private var counter: UInt32 = 0
     private var byID: [UInt32: GuestProcess] = [:]
@@ -36,7 +37,9 @@ final class Processes {
 
     func start(_ request: ProcessStart, on stream: Stream) throws(WireStatus) {
         guard !isStopping else { throw WireStatus(.cancelled, "The sandbox is shutting down") }
-        let spawn = Spawn(request: request, account: try accounts.resolve(request.user), openFiles: openFiles)
+        let spawn = Spawn(
+            request: request, account: try accounts.resolve(request.user), openFiles: openFiles,
+            maximumProcesses: maximumProcesses)
         let started: Spawn.Started
         do throws(WireStatus) {
             started = try spawn.start()
@@ -176,9 +179,10 @@ final class Processes {
 
     var areRunning: Bool { !running.isEmpty }
 
-    /// Lowers what processes that start from now on may open.
-    func limitOpenFiles(_ count: UInt64) {
-        let count = rlim_t(count)
+    /// Bounds processes that start from now on: how many there are of each user, and what each may open.
+    func limit(processes: UInt64, openFiles files: UInt64) {
+        maximumProcesses = processes
+        let count = rlim_t(files)
         openFiles = rlimit(rlim_cur: min(openFiles.rlim_cur, count), rlim_max: min(openFiles.rlim_max, count))
     }
 

@@ -138,9 +138,11 @@ public final class GVisorDriver: IsolationDriver {
         let (overhead, margins) = (configuration.memoryOverhead, configuration.memoryMargins)
         try await BlockingPool.shared.run {
             try slot.assign(execution: request.execution, sandbox: request.sandbox)
-            // gVisor runs each guest thread on a host thread, and its own besides.
+            // gVisor runs each guest thread on a host thread, keeps some of those that ended, and has its own besides. It
+            // does not survive that the host refuses it one.
             try slot.cgroup?.apply(
-                request.limits, memoryOverhead: overhead, processOverhead: request.limits.pids + 512, guarded: margins)
+                request.limits, memoryOverhead: overhead, processOverhead: request.limits.pids * 7 + 2048,
+                guarded: margins)
         }
         try await guardMemory(of: slot, request.limits)
         let root = ShimRoot(
@@ -154,8 +156,9 @@ public final class GVisorDriver: IsolationDriver {
             descriptor: channel.take(), deadline: .seconds(20), logger: configuration.logger)
         try await begin()
         let guest = try await opening
+        async let greeting: Void = greet(guest, request)
         if !restored { try await guest.setLimits(request.limits) }
-        await greet(guest, request)
+        await greeting
         return guest
     }
 

@@ -24,13 +24,16 @@ struct MemoryGuard {
 
     /// How long nothing at all may help at the wall, and how long more than the soft mark may be held: by then every
     /// process that holds much has ended, so it is held by files in memory.
-    private static let patience = 5000
-    private static let longPatience = 10_000
+    private static let patience = 10_000
+    private static let longPatience = 15_000
     /// gVisor gives memory back some time after a process has ended, so the next one ends only if nothing came for so
     /// long.
     private static let betweenKills = 1000
     private static let notable: UInt64 = 1 << 20
-    private static let step: UInt64 = 16 << 20
+    /// Who takes memory takes each step as well, in no time: small steps at growing distances leave the most time to
+    /// gVisor's kernel.
+    private static let step: UInt64 = 4 << 20
+    private static let longestPause = 500
 
     private let directory: String
     private let isVersion1: Bool
@@ -52,6 +55,8 @@ struct MemoryGuard {
     /// Since when the wall with all of its reserve is not enough.
     private var stuckSince: Int?
     private var overSince: Int?
+    private var nextStep = 0
+    private var pause = 5
 
     /// What to wait for. A file of version 2 can always be read, and tells a change by `POLLPRI`.
     var polls: [pollfd] {
@@ -133,6 +138,7 @@ struct MemoryGuard {
             return relief(used, now)
         }
         overSince = nil
+        pause = 5
         lastKill = Int.min / 2
         lastProgress = Int.min / 2
         lowest = .max
@@ -148,6 +154,9 @@ struct MemoryGuard {
     private mutating func short(_ used: UInt64, _ now: Int) -> Verdict {
         nextLook = now + 5
         if isVersion1, wall < marks.wall + marks.reserve {
+            guard now >= nextStep else { return relief(used, now) }
+            nextStep = now + pause
+            pause = min(pause * 2, MemoryGuard.longestPause)
             wall = min(wall + MemoryGuard.step, marks.wall + marks.reserve)
             raise(to: wall)
         } else {
