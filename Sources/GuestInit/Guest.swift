@@ -30,7 +30,7 @@ final class Guest: Channel.Delegate {
         self.log = log
         channel = Channel(loop: loop, log: log, input: 0, output: 1)
         processes = Processes(loop: loop, channel: channel, accounts: accounts, openFiles: openFiles)
-        keeper = LimitKeeper(loop: loop, channel: channel, processes: processes)
+        keeper = LimitKeeper(loop: loop, channel: channel, pool: pool, processes: processes)
         processes.keeper = keeper
         services = HostServices(loop: loop, channel: channel)
         elevation = Elevation(loop: loop, openFiles: openFiles)

@@ -21,16 +21,21 @@ final class LimitKeeper {
 
     private let loop: EventLoop
     private let channel: Channel
+    private let pool: WorkerPool
     private unowned let processes: Processes
     private var maximumProcesses: UInt64?
     private var pending: [Incident] = []
     private var outstanding = 0
     private var isLooking = false
+    private var isScanning = false
+    /// Whether a process was ended while the scan was under way, whose result then is no longer true.
+    private var hasGuessed = false
     /// Limits that were met at the last look: only a change is told.
     private var met: LimitHits = []
     private var lastVictim: (pid: UInt32, at: Int64)?
 
-    init(loop: EventLoop, channel: Channel, processes: Processes) {
+    init(loop: EventLoop, channel: Channel, pool: WorkerPool, processes: Processes) {
+        self.pool = pool
         self.loop = loop
         self.channel = channel
         self.processes = processes
@@ -78,8 +83,30 @@ final class LimitKeeper {
     }
 
     /// The host is short of memory for this sandbox: the process that holds most ends, at once.
+    ///
+    /// To read what a process holds takes its locks, and one that waits for memory may keep them. So that is read on
+    /// another thread; if it has not come back when the host asks again, the newest of the host's processes ends unseen.
     func relieve() {
-        let all = ProcStat.all()
+        guard !isScanning else { return endNewest() }
+        isScanning = true
+        hasGuessed = false
+        pool.submit {
+            ProcStat.all()
+        } then: { [self] all in
+            isScanning = false
+            if !hasGuessed { endLargest(among: all) }
+        }
+    }
+
+    private func endNewest() {
+        guard let process = processes.newest(where: { !$0.hits.contains(.memory) }) else { return }
+        hasGuessed = true
+        process.hits.insert(.memory)
+        kill(-process.pid, SIGKILL)
+        report(Incident(kind: .outOfMemory, process: process.id, pid: UInt32(process.pid)))
+    }
+
+    private func endLargest(among all: [ProcStat]) {
         let now = EventLoop.now()
         if let last = lastVictim, now - last.at < 1000, all.contains(where: { $0.pid == last.pid && $0.state != LimitKeeper.zombie }) {
             return

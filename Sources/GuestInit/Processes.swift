@@ -186,6 +186,11 @@ final class Processes {
         openFiles = rlimit(rlim_cur: min(openFiles.rlim_cur, count), rlim_max: min(openFiles.rlim_max, count))
     }
 
+    /// The latest of those that run.
+    func newest(where matches: (GuestProcess) -> Bool) -> GuestProcess? {
+        running.values.filter(matches).max { $0.id < $1.id }
+    }
+
     /// Marks everything that runs.
     func note(_ hits: LimitHits) {
         for process in running.values { process.hits.formUnion(hits) }
