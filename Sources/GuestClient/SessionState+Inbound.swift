@@ -212,7 +212,7 @@ extension SessionState {
         }
         latestGuestStream = id
         if case .incident(let incident) = request {
-            effects.tell(report, incident)
+            if let report { effects.tell(report, incident) }
             return try answer(Frame(.close, stream: id, payload: WireStatus.ok.encoded()))
         }
         guard case .serviceConnect(let name) = request else {

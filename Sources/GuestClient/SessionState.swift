@@ -95,10 +95,10 @@ struct SessionState {
     /// No deadline is earlier than this one.
     var nextDeadline: NIODeadline?
 
-    /// Where the guest's incidents go.
-    let report: AsyncStream<Incident>.Continuation
+    /// Where the guest's incidents go; `nil`: nowhere.
+    let report: AsyncStream<Incident>.Continuation?
 
-    init(report: AsyncStream<Incident>.Continuation) { self.report = report }
+    init(report: AsyncStream<Incident>.Continuation? = nil) { self.report = report }
 
     // Services
     var offering = false
@@ -128,7 +128,7 @@ struct SessionState {
         for ping in pings.values { effects.resume(ping.continuation, .failure(failure)) }
         for watcher in watchers.values { effects.tell(watcher, error) }
         if let acceptor { effects.hand(acceptor, nil) }
-        effects.finish(report)
+        if let report { effects.finish(report) }
         pings = [:]
         watchers = [:]
         acceptor = nil
