@@ -108,10 +108,14 @@ final class LimitKeeper {
 
     private func endLargest(among all: [ProcStat]) {
         let now = EventLoop.now()
-        if let last = lastVictim, now - last.at < 1000, all.contains(where: { $0.pid == last.pid && $0.state != LimitKeeper.zombie }) {
+        if let last = lastVictim, now - last.at < 1000,
+            all.contains(where: { $0.pid == last.pid && $0.state != LimitKeeper.zombie })
+        {
             return
         }
-        let victims = all.filter { $0.pid != 1 && $0.state != LimitKeeper.zombie && $0.residentPages > LimitKeeper.smallestVictim }
+        let victims = all.filter {
+            $0.pid != 1 && $0.state != LimitKeeper.zombie && $0.residentPages > LimitKeeper.smallestVictim
+        }
         guard let victim = victims.max(by: { $0.residentPages < $1.residentPages }) else { return }
         let owner = processes.owner(of: victim.pid, among: all)
         guard kill(pid_t(victim.pid), SIGKILL) == 0 else { return }

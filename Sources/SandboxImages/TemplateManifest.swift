@@ -37,7 +37,8 @@ struct TemplateManifest: Codable, Hashable {
     func resource(version: String) -> TemplateResource {
         TemplateResource(
             name: name, version: version, description: description, createdAt: createdAt, sizeBytes: sizeBytes,
-            isolation: isolation, defaultUser: defaultUser, workingDirectory: workingDirectory, environment: environment,
+            isolation: isolation, defaultUser: defaultUser, workingDirectory: workingDirectory,
+            environment: environment,
             limits: limits ?? .init())
     }
 }

@@ -169,7 +169,9 @@ struct Slot {
 
     private mutating func finish() {
         state = .ended
-        replaceFile(arguments.slot + "/exit.json", "{\"code\":\(exitCode.map(String.init) ?? "null"),\"oom\":\(isOutOfMemory)}\n")
+        replaceFile(
+            arguments.slot + "/exit.json",
+            "{\"code\":\(exitCode.map(String.init) ?? "null"),\"oom\":\(isOutOfMemory)}\n")
     }
 
     /// Puts the real root in place of the generic one.

@@ -189,7 +189,8 @@ import Yams
 
     @Test func `resources have exactly the documented fields`() throws {
         let time = Timestamp(unixNanoseconds: 0)
-        let exit = ExitResource(code: 1, signal: 1, timedOut: false, cause: .signal, endedAt: time, cpuSeconds: 0, maxMemoryBytes: 0)
+        let exit = ExitResource(
+            code: 1, signal: 1, timedOut: false, cause: .signal, endedAt: time, cpuSeconds: 0, maxMemoryBytes: 0)
         try check("Exit", exit)
         try check(
             "Process",
@@ -215,7 +216,8 @@ import Yams
         try check(
             "ExecResult",
             ExecResource(
-                id: 1, exitCode: 0, signal: 1, timedOut: false, cause: .signal, stdout: "", stderr: "", stdoutBase64: "",
+                id: 1, exitCode: 0, signal: 1, timedOut: false, cause: .signal, stdout: "", stderr: "",
+                stdoutBase64: "",
                 stderrBase64: "",
                 stdoutTruncated: false, stderrTruncated: false, durationMs: 0))
         try check(

@@ -68,7 +68,8 @@ extension EndToEnd {
                 let token = try await keeper.ask().token
                 try await client.sh("wall", "echo kept > /root/file; mkdir /many")
                 _ = try? await client.sh(
-                    "wall", "mount -t tmpfs none /many; while :; do head -c 64M /dev/zero >> /many/x || sleep 0.1; done")
+                    "wall", "mount -t tmpfs none /many; while :; do head -c 64M /dev/zero >> /many/x || sleep 0.1; done"
+                )
                 let failed = try await client.state("wall", becomes: .failed, within: .seconds(60))
                 #expect(failed.problem?.code == .oomKilled)
                 #expect(try await keeper.ask().token == token)
