@@ -183,6 +183,10 @@ static void mount_unless_there(const char *probe, const char *type, const char *
     mount(type, target, type, MS_NOSUID, options);
 }
 
+int32_t nj_mount(const char *type, const char *target, const char *options) {
+    return mount("none", target, type, MS_NOSUID | MS_NODEV, options) < 0 ? errno : 0;
+}
+
 void nj_mount_system(void) {
     mount_unless_there("/proc/self/exe", "proc", "/proc", NULL);
     mount_unless_there("/sys/kernel", "sysfs", "/sys", NULL);

@@ -1,5 +1,6 @@
 internal import NIOCore
 internal import SandboxModel
+internal import Wire
 
 /// What has to happen after the session's lock was released: decisions are taken under it, acts follow outside.
 struct Effects: Sendable {
@@ -8,6 +9,8 @@ struct Effects: Sendable {
         case writer(CheckedContinuation<Bool, any Error>, Result<Bool, SandboxError>)
         case collector(CheckedContinuation<Collected, any Error>, Result<Collected, SandboxError>)
         case watcher(CheckedContinuation<SandboxError?, Never>, SandboxError?)
+        case reportsEnd(AsyncStream<Incident>.Continuation)
+        case report(AsyncStream<Incident>.Continuation, Incident)
         case acceptor(CheckedContinuation<IncomingService?, Never>, IncomingService?)
     }
 
@@ -39,6 +42,12 @@ struct Effects: Sendable {
         resumptions.append(.acceptor(acceptor, service))
     }
 
+    mutating func tell(_ report: AsyncStream<Incident>.Continuation, _ incident: Incident) {
+        resumptions.append(.report(report, incident))
+    }
+
+    mutating func finish(_ report: AsyncStream<Incident>.Continuation) { resumptions.append(.reportsEnd(report)) }
+
     /// Resumes everybody, in the order in which it was decided.
     func resumeAll() {
         for resumption in resumptions {
@@ -47,6 +56,8 @@ struct Effects: Sendable {
             case .writer(let continuation, let result): continuation.resume(with: result)
             case .collector(let continuation, let result): continuation.resume(with: result)
             case .watcher(let continuation, let end): continuation.resume(returning: end)
+            case .reportsEnd(let report): report.finish()
+            case .report(let report, let incident): report.yield(incident)
             case .acceptor(let continuation, let service): continuation.resume(returning: service)
             }
         }

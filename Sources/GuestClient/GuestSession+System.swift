@@ -1,4 +1,4 @@
-internal import SandboxModel
+public import SandboxModel
 public import Wire
 
 extension GuestSession {
@@ -53,6 +53,22 @@ extension GuestSession {
     public func addEntropy(_ bytes: [UInt8]) async throws {
         try await command(.addEntropy(bytes), about: .system("the random source"))
     }
+
+    /// Has the guest's own kernel enforce what it can of the limits; once, before anything is started.
+    ///
+    /// What lies in memory inside gets less than half of it, so that a full `/tmp` is an error, and no process has to end
+    /// for it.
+    public func setLimits(_ limits: ResourceLimits) async throws {
+        let memory = UInt64(limits.memoryMiB) << 20
+        let guest = GuestLimits(
+            processes: UInt32(clamping: limits.pids), temporaryBytes: min(512 << 20, memory / 4),
+            sharedBytes: min(256 << 20, memory / 8), openFiles: UInt64(limits.openFiles))
+        try await command(.setLimits(guest), about: .system("the limits"))
+    }
+
+    /// What the guest's init noticed, the latest 64 that nobody has taken. They are the guest's word, and nothing is
+    /// said about their number. Ends with the session; one reader at a time.
+    public var incidents: AsyncStream<Incident> { core.incidents }
 
     /// Sets the guest's host name.
     public func setHostname(_ name: String) async throws {

@@ -14,6 +14,7 @@ final class SessionCore: Sendable {
     let logger: Logger
     private let state: Mutex<SessionState>
     private let output: NIOLoopBound<Output>
+    let incidents: AsyncStream<Incident>
 
     /// The loop's own part of a session.
     private final class Output {
@@ -29,7 +30,9 @@ final class SessionCore: Sendable {
     init(channel: any Channel, logger: Logger) {
         self.channel = channel
         self.logger = logger
-        state = Mutex(SessionState())
+        let (incidents, report) = AsyncStream.makeStream(of: Incident.self, bufferingPolicy: .bufferingNewest(64))
+        self.incidents = incidents
+        state = Mutex(SessionState(report: report))
         output = NIOLoopBound(Output(), eventLoop: channel.eventLoop)
     }
 

@@ -207,10 +207,17 @@ extension SessionState {
         guard id != 0, id & 1 == 0, id > latestGuestStream else {
             throw Violation("stream \(id) is not the guest's to open")
         }
-        guard !frame.flags.contains(.more), let request = try? Request(decoding: frame.payload),
-            case .serviceConnect(let name) = request
-        else { throw Violation("an open that only the host may send") }
+        guard !frame.flags.contains(.more), let request = try? Request(decoding: frame.payload) else {
+            throw Violation("an open that cannot be read")
+        }
         latestGuestStream = id
+        if case .incident(let incident) = request {
+            if let report { effects.tell(report, incident) }
+            return try answer(Frame(.close, stream: id, payload: WireStatus.ok.encoded()))
+        }
+        guard case .serviceConnect(let name) = request else {
+            throw Violation("an open that only the host may send")
+        }
         guard offered.contains(name), guestStreams < Limits.guestStreams else {
             try answer(Frame(.close, stream: id, payload: WireStatus(.refused).encoded()))
             return

@@ -95,6 +95,11 @@ struct SessionState {
     /// No deadline is earlier than this one.
     var nextDeadline: NIODeadline?
 
+    /// Where the guest's incidents go; `nil`: nowhere.
+    let report: AsyncStream<Incident>.Continuation?
+
+    init(report: AsyncStream<Incident>.Continuation? = nil) { self.report = report }
+
     // Services
     var offering = false
     var offered: Set<String> = []
@@ -123,6 +128,7 @@ struct SessionState {
         for ping in pings.values { effects.resume(ping.continuation, .failure(failure)) }
         for watcher in watchers.values { effects.tell(watcher, error) }
         if let acceptor { effects.hand(acceptor, nil) }
+        if let report { effects.finish(report) }
         pings = [:]
         watchers = [:]
         acceptor = nil

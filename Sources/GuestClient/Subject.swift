@@ -46,9 +46,17 @@ enum Subject: Sendable {
                 hint: "Attach again at an offset that is still retained.")
         case .unsupported: return make(.unsupported, "The sandbox does not support this for \(name).", status)
         case .cancelled: return make(.cancelled, "The sandbox ended \(name) early.", status)
+        case .failed where status.errno == Self.tryAgain:
+            guard case .command = self else { fallthrough }
+            return make(
+                .pidsExhausted, "The sandbox can start no more processes.", status,
+                hint: "End some of them, or create a sandbox with a higher limits.pids.")
         case .failed: return make(.guestFailed, "The sandbox's init failed at \(name).", status)
         }
     }
+
+    /// Linux's `EAGAIN`.
+    private static let tryAgain: Int32 = 11
 
     private func notFound(_ status: WireStatus) -> SandboxError {
         switch self {

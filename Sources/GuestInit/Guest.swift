@@ -7,12 +7,15 @@ final class Guest: Channel.Delegate {
     /// Of the init binary, told in ``Wire/Hello``.
     static let version = "0.1.0"
     static let orphanGraceMilliseconds: UInt32 = 5000
+    /// By this the host asks for memory. An init that does not know it ignores it.
+    static let relief = SIGURG
 
     let loop: EventLoop
     let channel: Channel
     let pool: WorkerPool
     let accounts = Accounts()
     let processes: Processes
+    let keeper: LimitKeeper
     let services: HostServices
     let elevation: Elevation
     let log: Log
@@ -27,6 +30,8 @@ final class Guest: Channel.Delegate {
         self.log = log
         channel = Channel(loop: loop, log: log, input: 0, output: 1)
         processes = Processes(loop: loop, channel: channel, accounts: accounts, openFiles: openFiles)
+        keeper = LimitKeeper(loop: loop, channel: channel, pool: pool, processes: processes)
+        processes.keeper = keeper
         services = HostServices(loop: loop, channel: channel)
         elevation = Elevation(loop: loop, openFiles: openFiles)
         boot = UInt64.random(in: .min ... .max)
@@ -50,7 +55,11 @@ final class Guest: Channel.Delegate {
     private func take(_ signals: Int32) {
         var info = signalfd_siginfo()
         while read(signals, &info, MemoryLayout<signalfd_siginfo>.size) > 0 {
-            if Int32(info.ssi_signo) != SIGCHLD { stop(graceMilliseconds: Guest.orphanGraceMilliseconds) }
+            switch Int32(info.ssi_signo) {
+            case SIGCHLD: break
+            case Guest.relief: keeper.relieve()
+            default: stop(graceMilliseconds: Guest.orphanGraceMilliseconds)
+            }
         }
         processes.reap()
         shutdown?.childrenChanged()
@@ -68,6 +77,7 @@ final class Guest: Channel.Delegate {
 
     func sessionBegan() -> Hello {
         processes.sessionLost()
+        loop.soon { [self] in keeper.flush() }
         return Hello(
             oldestGeneration: Hello.generation, newestGeneration: Hello.generation, version: Guest.version, boot: boot)
     }
@@ -125,6 +135,9 @@ final class Guest: Channel.Delegate {
             ok(stream)
         case .setHostname(let name):
             try SystemControl.setHostname(name)
+            ok(stream)
+        case .setLimits(let limits):
+            keeper.apply(limits, log: log)
             ok(stream)
         case .shutdown(let grace):
             ok(stream)

@@ -12,7 +12,7 @@ public enum GuestInit {
         let log = Log()
         nj_mount_system()
         prepareDescriptors()
-        let signals = nj_signals([SIGCHLD, SIGTERM, SIGINT, SIGPWR], 4)
+        let signals = nj_signals([SIGCHLD, SIGTERM, SIGINT, SIGPWR, Guest.relief], 5)
         umask(0o022)
         _ = chdir("/")
         nj_loopback_up()

@@ -43,6 +43,8 @@ final class GuestProcess {
     private var graceIsOver = false
     private var pumpIsDue = false
     var timedOut = false
+    /// Limits of the sandbox that were met while it ran.
+    var hits: LimitHits = []
     private(set) var exit: ProcessExit?
     /// All output up to the exit is in the ring, so the exit can be told.
     private(set) var isSettled = false

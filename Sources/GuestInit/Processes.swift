@@ -14,7 +14,8 @@ final class Processes {
     private let loop: EventLoop
     private let channel: Channel
     private let accounts: Accounts
-    private let openFiles: rlimit
+    private var openFiles: rlimit
+    private var maximumProcesses: UInt64?
     private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
     private var counter: UInt32 = 0
     private var byID: [UInt32: GuestProcess] = [:]
@@ -22,6 +23,8 @@ final class Processes {
     /// Exited ones in the order in which their exits were settled.
     private var exited: [GuestProcess] = []
     private var isStopping = false
+    /// Watches over limits; set before anything is started.
+    weak var keeper: LimitKeeper?
 
     init(loop: EventLoop, channel: Channel, accounts: Accounts, openFiles: rlimit) {
         self.loop = loop
@@ -34,8 +37,16 @@ final class Processes {
 
     func start(_ request: ProcessStart, on stream: Stream) throws(WireStatus) {
         guard !isStopping else { throw WireStatus(.cancelled, "The sandbox is shutting down") }
-        let spawn = Spawn(request: request, account: try accounts.resolve(request.user), openFiles: openFiles)
-        let started = try spawn.start()
+        let spawn = Spawn(
+            request: request, account: try accounts.resolve(request.user), openFiles: openFiles,
+            maximumProcesses: maximumProcesses)
+        let started: Spawn.Started
+        do throws(WireStatus) {
+            started = try spawn.start()
+        } catch {
+            if error.errno == EAGAIN { keeper?.spawnFailed() }
+            throw error
+        }
         counter += 1
         let process = GuestProcess(
             id: counter, started: started, spawn: spawn, loop: loop, channel: channel, scratch: scratch)
@@ -57,6 +68,7 @@ final class Processes {
             channel.send(.started(process.info), on: stream, final: true)
         }
         process.begin()
+        keeper?.lookSoon()
     }
 
     func attach(_ request: ProcessAttach, on stream: Stream) throws(WireStatus) {
@@ -138,14 +150,62 @@ final class Processes {
             let pid = wait4(-1, &status, WNOHANG, &usage)
             if pid < 0, errno == EINTR { continue }
             guard pid > 0 else { return }
-            guard let process = running.removeValue(forKey: pid) else { continue }
-            process.exited(
-                ProcessExit(
-                    code: nj_exit_code(status), signal: UInt8(clamping: nj_exit_signal(status)),
-                    timedOut: process.timedOut, endedUnixNanoseconds: EventLoop.wallClock(),
-                    userMicroseconds: usage.ru_utime.microseconds, systemMicroseconds: usage.ru_stime.microseconds,
-                    maximumResidentKiB: UInt64(clamping: usage.ru_maxrss)))
+            guard let process = running[pid] else { continue }
+            // A process that failed may have met a limit just now.
+            if status != 0 { keeper?.look() }
+            running[pid] = nil
+            let exit = ProcessExit(
+                code: nj_exit_code(status), signal: UInt8(clamping: nj_exit_signal(status)),
+                timedOut: process.timedOut, hits: process.hits, endedUnixNanoseconds: EventLoop.wallClock(),
+                userMicroseconds: usage.ru_utime.microseconds, systemMicroseconds: usage.ru_stime.microseconds,
+                maximumResidentKiB: UInt64(clamping: usage.ru_maxrss))
+            process.exited(exit)
+            tell(exit, of: process)
         }
+    }
+
+    private func tell(_ exit: ProcessExit, of process: GuestProcess) {
+        // Told when it was killed.
+        if exit.hits.contains(.memory) { return }
+        guard exit.timedOut || exit.signal != 0 else { return }
+        let name = process.request.arguments.first?.split(separator: "/").last ?? ""
+        keeper?.report(
+            Incident(
+                kind: exit.timedOut ? .timedOut : .signalled, process: process.id, pid: UInt32(process.pid),
+                signal: exit.signal, command: String(name.prefix(32))))
+    }
+
+    // MARK: Limits
+
+    var areRunning: Bool { !running.isEmpty }
+
+    /// Bounds processes that start from now on: how many there are of each user, and what each may open.
+    func limit(processes: UInt64, openFiles files: UInt64) {
+        maximumProcesses = processes
+        let count = rlim_t(files)
+        openFiles = rlimit(rlim_cur: min(openFiles.rlim_cur, count), rlim_max: min(openFiles.rlim_max, count))
+    }
+
+    /// The latest of those that run.
+    func newest(where matches: (GuestProcess) -> Bool) -> GuestProcess? {
+        running.values.filter(matches).max { $0.id < $1.id }
+    }
+
+    /// Marks everything that runs.
+    func note(_ hits: LimitHits) {
+        for process in running.values { process.hits.formUnion(hits) }
+    }
+
+    /// Which of the host's processes another one descends from, or is.
+    func owner(of pid: UInt32, among all: [ProcStat]) -> GuestProcess? {
+        let parents = Dictionary(all.map { ($0.pid, $0.parent) }, uniquingKeysWith: { $1 })
+        var next = pid
+        for _ in 0..<64 {
+            if let process = running[pid_t(next)] { return process }
+            guard let parent = parents[next], parent > 1 else { return nil }
+            next = parent
+        }
+        return nil
     }
 
     private func settled(_ process: GuestProcess) {

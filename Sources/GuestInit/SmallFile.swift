@@ -27,6 +27,18 @@ enum SmallFile {
         return bytes
     }
 
+    /// Writes a text into an existing file, as the kernel's own files want it; `false` sets `errno`.
+    static func write(_ text: String, to path: String) -> Bool {
+        let descriptor = nj_openat(AT_FDCWD, path, O_WRONLY, 0)
+        guard descriptor >= 0 else { return false }
+        let bytes = Array(text.utf8)
+        let count = retrying { Glibc.write(descriptor, bytes, bytes.count) }
+        let error = errno
+        close(descriptor)
+        errno = error
+        return count == bytes.count
+    }
+
     /// The target of a symbolic link; `nil` if it is none.
     static func link(_ path: String) -> [UInt8]? { link(AT_FDCWD, Array(path.utf8)) }
 

@@ -15,11 +15,15 @@ struct Spawn {
 
     static let standardPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     static let maximumArguments = 1 << 16
+    /// `RLIMIT_NPROC`, which is a macro.
+    private static let processes: Int32 = 6
 
     let request: ProcessStart
     let account: Account
     /// The limits that children begin with, since the init raised its own.
     let openFiles: rlimit
+    /// What one user may start; the kernel exempts root.
+    var maximumProcesses: UInt64?
 
     /// Where the process starts, as the host is told.
     var directory: String {
@@ -103,6 +107,9 @@ struct Spawn {
                 resource: Int32(RLIMIT_NOFILE.rawValue), soft: UInt64(openFiles.rlim_cur),
                 hard: UInt64(openFiles.rlim_max))
         ]
+        if let maximum = maximumProcesses, !request.limits.contains(where: { Int32($0.resource) == Self.processes }) {
+            limits.append(nj_limit(resource: Self.processes, soft: maximum, hard: maximum))
+        }
         limits += request.limits.map { nj_limit(resource: Int32($0.resource), soft: $0.soft, hard: $0.hard) }
         var step: Int32 = 0
         var error: Int32 = 0

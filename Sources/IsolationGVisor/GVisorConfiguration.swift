@@ -1,3 +1,4 @@
+public import LinuxSystem
 public import Logging
 
 /// What the driver needs to know of this host.
@@ -29,6 +30,8 @@ public struct GVisorConfiguration: Sendable {
     public var cgroupParent: String
     /// Bytes of memory that a sandbox may use on the host on top of its guest's limit: gVisor's own kernel and gofer.
     public var memoryOverhead: Int
+    /// Room above that in which a process that needs too much is ended before the whole sandbox is.
+    public var memoryMargins = MemoryMargins(margin: 64 << 20, reserve: 64 << 20)
     /// How long a prepared slot waits for a server to come back before it ends itself; 1 s to 1 h.
     public var slotPatience = Duration.seconds(60)
     public var logger: Logger

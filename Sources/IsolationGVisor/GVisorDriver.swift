@@ -56,7 +56,7 @@ public final class GVisorDriver: IsolationDriver {
     // MARK: Starting
 
     public func start(_ request: StartRequest) async throws -> any Execution {
-        try await execute(request) { slot, usesSocket in try await self.begin(slot, usesSocket) }
+        try await execute(request, restored: false) { slot, usesSocket in try await self.begin(slot, usesSocket) }
     }
 
     public func restore(_ request: RestoreRequest) async throws -> any Execution {
@@ -68,7 +68,7 @@ public final class GVisorDriver: IsolationDriver {
             throw SandboxError(.driverFailed, "The sandbox's checkpoint is not whole.", cause: error)
         }
         let duration = CheckpointImage.deadline(bytes: image.bytes)
-        return try await execute(request.start) { slot, usesSocket in
+        return try await execute(request.start, restored: true) { slot, usesSocket in
             try await self.load(directory, image.files, into: slot, usesSocket, duration)
         }
     }
@@ -94,7 +94,7 @@ public final class GVisorDriver: IsolationDriver {
 
     /// Takes a slot, puts the root on it, and lets `begin` start the guest in it.
     private func execute(
-        _ request: StartRequest, _ begin: (GVisorSlot, Bool) async throws -> Void
+        _ request: StartRequest, restored: Bool, _ begin: (GVisorSlot, Bool) async throws -> Void
     ) async throws -> any Execution {
         let usesSocket = try await usesSocket()
         try executions.reserve(request.execution)
@@ -105,7 +105,7 @@ public final class GVisorDriver: IsolationDriver {
             let slot = try await takeSlot()
             taken = slot
             try executions.bind(request.execution, to: slot)
-            let guest = try await boot(request, in: slot) { try await begin(slot, usesSocket) }
+            let guest = try await boot(request, in: slot, restored: restored) { try await begin(slot, usesSocket) }
             let execution = GVisorExecution(
                 id: request.execution, guest: guest, slot: slot, usesSocket: usesSocket, logger: configuration.logger)
             try executions.confirm(request.execution)
@@ -133,14 +133,18 @@ public final class GVisorDriver: IsolationDriver {
     }
 
     private func boot(
-        _ request: StartRequest, in slot: GVisorSlot, _ begin: () async throws -> Void
+        _ request: StartRequest, in slot: GVisorSlot, restored: Bool, _ begin: () async throws -> Void
     ) async throws -> GuestSession {
-        let overhead = configuration.memoryOverhead
+        let (overhead, margins) = (configuration.memoryOverhead, configuration.memoryMargins)
         try await BlockingPool.shared.run {
             try slot.assign(execution: request.execution, sandbox: request.sandbox)
-            // gVisor runs each guest thread on a host thread, and its own besides.
-            try slot.cgroup?.apply(request.limits, memoryOverhead: overhead, processOverhead: request.limits.pids + 512)
+            // gVisor runs each guest thread on a host thread, keeps some of those that ended, and has its own besides. It
+            // does not survive that the host refuses it one.
+            try slot.cgroup?.apply(
+                request.limits, memoryOverhead: overhead, processOverhead: request.limits.pids * 7 + 2048,
+                guarded: margins)
         }
+        try await guardMemory(of: slot, request.limits)
         let root = ShimRoot(
             lower: request.root.lower, upper: request.root.upper, work: request.root.work,
             volatile: request.root.volatile)
@@ -152,8 +156,20 @@ public final class GVisorDriver: IsolationDriver {
             descriptor: channel.take(), deadline: .seconds(20), logger: configuration.logger)
         try await begin()
         let guest = try await opening
-        await greet(guest, request)
+        async let greeting: Void = greet(guest, request)
+        if !restored { try await guest.setLimits(request.limits) }
+        await greeting
         return guest
+    }
+
+    /// Without a guard, and only then, the kernel ends the whole sandbox at its limit.
+    private func guardMemory(of slot: GVisorSlot, _ limits: ResourceLimits) async throws {
+        guard slot.cgroup != nil else { return }
+        let soft = UInt64(limits.memoryMiB << 20 + configuration.memoryOverhead)
+        let marks = ShimMarks(
+            soft: soft, wall: soft + UInt64(configuration.memoryMargins.margin),
+            reserve: UInt64(configuration.memoryMargins.reserve))
+        _ = try await slot.shim.request(.guardMemory, marks.encoded, until: .now + .seconds(5))
     }
 
     /// Tells the guest what it cannot know. A guest that refuses is still of use.

@@ -99,7 +99,10 @@ public final class GVisorExecution: Execution {
         do {
             let text = String(decoding: try await slot.shim.request(.watch, until: nil).payload, as: UTF8.self)
             let kills = (try? slot.cgroup?.outOfMemoryKills()) ?? 0
-            return ExecutionEnd(code: Int32(text), outOfMemory: kills > 0, detail: slot.lastWords())
+            let lines = text.split(separator: "\n")
+            let code = lines.first { $0.hasPrefix("code ") }.flatMap { Int32($0.dropFirst(5)) }
+            return ExecutionEnd(
+                code: code, outOfMemory: kills > 0 || lines.contains("oom"), detail: slot.lastWords())
         } catch {
             return ExecutionEnd(code: nil, detail: "\((error as? SandboxError)?.cause ?? error)")
         }

@@ -1,6 +1,18 @@
 internal import Glibc
 public import SandboxModel
 
+/// Room above a memory limit in which a guard acts, in bytes.
+public struct MemoryMargins: Sendable, Hashable {
+    /// Between the limit and the point from which nobody gets more.
+    public var margin: Int
+    /// What the guard may add to that while it ends a process.
+    public var reserve: Int
+    public init(margin: Int, reserve: Int) {
+        self.margin = margin
+        self.reserve = reserve
+    }
+}
+
 /// One control group, in every hierarchy that bounds or counts something.
 public struct Cgroup: Sendable, Hashable {
     /// Absolute directories, one per hierarchy.
@@ -90,15 +102,19 @@ public struct Cgroup: Sendable, Hashable {
     /// - Parameters:
     ///   - limits: For the guest. Swap is switched off where the kernel counts it.
     ///   - overhead: Bytes and processes that the host needs for the guest on top.
+    ///   - guarded: Marks above which somebody else acts before the kernel does.
     public func apply(
-        _ limits: ResourceLimits, memoryOverhead: Int = 0, processOverhead: Int = 0
+        _ limits: ResourceLimits, memoryOverhead: Int = 0, processOverhead: Int = 0, guarded: MemoryMargins? = nil
     ) throws(SystemError) {
         let memory = limits.memoryMiB * 1024 * 1024 + memoryOverhead
         if let (path, isVersion1) = directory(.memory) {
-            try TextFile.write("\(memory)", to: path + (isVersion1 ? "/memory.limit_in_bytes" : "/memory.max"))
+            let margin = (guarded?.margin ?? 0) + (isVersion1 ? 0 : guarded?.reserve ?? 0)
+            let wall = memory + margin
+            try TextFile.write("\(wall)", to: path + (isVersion1 ? "/memory.limit_in_bytes" : "/memory.max"))
             if isVersion1 {
-                try? TextFile.write("\(memory)", to: path + "/memory.memsw.limit_in_bytes")
+                try? TextFile.write("\(wall)", to: path + "/memory.memsw.limit_in_bytes")
             } else {
+                if guarded != nil { try TextFile.write("\(memory)", to: path + "/memory.high") }
                 try? TextFile.write("0", to: path + "/memory.swap.max")
                 // Half a sandbox is of no use: the kernel kills all of it or none.
                 try? TextFile.write("1", to: path + "/memory.oom.group")
@@ -110,8 +126,11 @@ public struct Cgroup: Sendable, Hashable {
             if isVersion1 {
                 try TextFile.write("\(period)", to: path + "/cpu.cfs_period_us")
                 try TextFile.write("\(quota)", to: path + "/cpu.cfs_quota_us")
+                // Version 1 counts from 1,024 where version 2 and the limits count from 100.
+                try TextFile.write("\(max(2, limits.cpuWeight * 1024 / 100))", to: path + "/cpu.shares")
             } else {
                 try TextFile.write("\(quota) \(period)", to: path + "/cpu.max")
+                try TextFile.write("\(limits.cpuWeight)", to: path + "/cpu.weight")
             }
         }
         if let (path, _) = directory(.pids) {

@@ -12,6 +12,8 @@ struct TemplateManifest: Codable, Hashable {
     var environment: [String: String]
     var sizeBytes: Int64
     var isolation: [String]
+    /// Absent: the usual ones.
+    var limits: LimitsSpec?
 
     enum CodingKeys: String, CodingKey {
         case name, version
@@ -21,12 +23,13 @@ struct TemplateManifest: Codable, Hashable {
         case workingDirectory = "working_directory"
         case environment
         case sizeBytes = "size_bytes"
-        case isolation
+        case isolation, limits
     }
 
     init?(json: [UInt8]) {
         guard let value = try? JSONDecoder().decode(TemplateManifest.self, from: Data(json)),
-            value.workingDirectory.hasPrefix("/"), value.sizeBytes >= 0, !value.defaultUser.isEmpty
+            value.workingDirectory.hasPrefix("/"), value.sizeBytes >= 0, !value.defaultUser.isEmpty,
+            (try? value.limits?.check()) != nil || value.limits == nil
         else { return nil }
         self = value
     }
@@ -34,7 +37,8 @@ struct TemplateManifest: Codable, Hashable {
     func resource(version: String) -> TemplateResource {
         TemplateResource(
             name: name, version: version, description: description, createdAt: createdAt, sizeBytes: sizeBytes,
-            isolation: isolation, defaultUser: defaultUser, workingDirectory: workingDirectory, environment: environment
-        )
+            isolation: isolation, defaultUser: defaultUser, workingDirectory: workingDirectory,
+            environment: environment,
+            limits: limits ?? .init())
     }
 }

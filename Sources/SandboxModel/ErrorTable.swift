@@ -48,6 +48,8 @@ extension SandboxError.Code {
         ErrorRow(code: .connectionRefused, httpStatus: 502, retryable: true, exitCode: 69),
         ErrorRow(code: .outputLost, httpStatus: 410, retryable: false, exitCode: 69),
         ErrorRow(code: .noSpace, httpStatus: 507, retryable: true, exitCode: 74),
+        ErrorRow(code: .pidsExhausted, httpStatus: 409, retryable: true, exitCode: 75),
+        ErrorRow(code: .oomKilled, httpStatus: 500, retryable: false, exitCode: 70),
         ErrorRow(code: .unavailable, httpStatus: 503, retryable: true, exitCode: 69),
         ErrorRow(code: .overloaded, httpStatus: 503, retryable: true, exitCode: 75),
         ErrorRow(code: .deadlineExceeded, httpStatus: 504, retryable: true, exitCode: 75),

@@ -54,6 +54,8 @@ extension SandboxError.Code {
     public static let keyNotFound = Self(rawValue: "key_not_found")
     public static let fileNotFound = Self(rawValue: "file_not_found")
     // It collides with what is.
+    public static let pidsExhausted = Self(rawValue: "pids_exhausted")
+    public static let oomKilled = Self(rawValue: "oom_killed")
     public static let nameTaken = Self(rawValue: "name_taken")
     public static let invalidState = Self(rawValue: "invalid_state")
     public static let idempotencyConflict = Self(rawValue: "idempotency_conflict")

@@ -40,25 +40,6 @@ public enum NetworkMode: String, Sendable, Hashable, Codable, CaseIterable {
     case none
 }
 
-/// Upper bounds of the sandbox as a whole, enforced by the host.
-public struct ResourceLimits: Sendable, Hashable, Codable {
-    /// 128 to 1,048,576. Default 2,048.
-    public var memoryMiB: Int
-    /// In cores; 0.1 to 256. Default 2.
-    public var cpus: Double
-    /// Processes and threads; 16 to 65,536. Default 1,024.
-    public var pids: Int
-    public init(memoryMiB: Int = 2048, cpus: Double = 2, pids: Int = 1024) {
-        self.memoryMiB = memoryMiB
-        self.cpus = cpus
-        self.pids = pids
-    }
-    enum CodingKeys: String, CodingKey {
-        case memoryMiB = "memory_mib"
-        case cpus, pids
-    }
-}
-
 /// What a caller asks for. ``validated()`` turns it into a ``ValidatedSpec``; everything below takes only that.
 public struct SandboxSpec: Sendable, Hashable, Codable {
     /// Given: the sandbox is durable and unique by this name. Not given: ephemeral.
@@ -69,13 +50,14 @@ public struct SandboxSpec: Sendable, Hashable, Codable {
     /// Environment of every process; at most 256 entries and 128 KiB.
     public var environment: [String: String]
     public var lifecycle: LifecyclePolicy
-    public var limits: ResourceLimits
+    /// What is asked for; once the sandbox exists, all of it.
+    public var limits: LimitsSpec
     public var network: NetworkMode
 
     public init(
         name: String? = nil, template: String = "base", labels: [String: String] = [:],
         environment: [String: String] = [:],
-        lifecycle: LifecyclePolicy = .init(), limits: ResourceLimits = .init(), network: NetworkMode = .none
+        lifecycle: LifecyclePolicy = .init(), limits: LimitsSpec = .init(), network: NetworkMode = .none
     ) {
         self.name = name
         self.template = template
@@ -113,9 +95,7 @@ extension SandboxSpec {
         try checkEnvironment()
         try Self.check(lifecycle.idleTimeout, in: 1...2_592_000, "lifecycle.idle_timeout")
         if let maxAge = lifecycle.maxAge { try Self.check(maxAge, in: 1...31_536_000, "lifecycle.max_age") }
-        try Self.check(Double(limits.memoryMiB), in: 128...1_048_576, "limits.memory_mib")
-        try Self.check(limits.cpus, in: 0.1...256, "limits.cpus")
-        try Self.check(Double(limits.pids), in: 16...65_536, "limits.pids")
+        try limits.check()
         return ValidatedSpec(unchecked: self)
     }
 
@@ -132,7 +112,7 @@ extension SandboxSpec {
         }
     }
 
-    private static func check(_ value: Double, in range: ClosedRange<Double>, _ what: String) throws(SandboxError) {
+    static func check(_ value: Double, in range: ClosedRange<Double>, _ what: String) throws(SandboxError) {
         guard value.isFinite, range.contains(value) else {
             throw SandboxError(
                 .invalidRequest, "\(what) must be between \(plain(range.lowerBound)) and \(plain(range.upperBound)).")

@@ -36,7 +36,7 @@ extension SandboxRuntime {
         let records = try await store.sandboxes()
         // Whatever has processes counts, even if it is more than fits; until it is settled, what may have some counts.
         for record in records where record.status.mayHaveProcesses {
-            admission.hold(record.id, Demand(record.spec.value.limits))
+            admission.hold(record.id, Demand(ResourceLimits(record.spec.value.limits)))
         }
         registry.load(records.map { Sandbox(record: $0, phase: .adopting(Transition(.adopt)), now: now) })
     }

@@ -50,6 +50,11 @@ struct RuntimeMetrics: Sendable {
         Gauge(label: "nightjar_budget_sandboxes").record(budget.sandboxes)
     }
 
+    /// Counts a limit that was met, or a process that did not end by itself.
+    func limit(_ cause: ExitCause) {
+        Counter(label: "nightjar_limit_hits_total", dimensions: [("cause", cause.rawValue)]).increment()
+    }
+
     func population(_ counts: [SandboxState: Int]) {
         for state in SandboxState.allCases {
             Gauge(label: "nightjar_sandboxes", dimensions: [("state", state.rawValue)]).record(counts[state] ?? 0)

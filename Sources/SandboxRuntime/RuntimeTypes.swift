@@ -18,7 +18,16 @@ public struct GuestDefaults: Sendable, Hashable {
     public var directory: String
     /// The template's environment, overridden by the sandbox's.
     public var environment: [String: String]
-    public init(user: String, directory: String, environment: [String: String]) {
+    /// Seconds; `nil`: none.
+    public var timeout: Double?
+    /// Bytes of output that are kept.
+    public var retainedOutput: Int
+    public init(
+        user: String, directory: String, environment: [String: String], timeout: Double? = nil,
+        retainedOutput: Int = 1 << 20
+    ) {
+        self.timeout = timeout
+        self.retainedOutput = retainedOutput
         self.user = user
         self.directory = directory
         self.environment = environment

@@ -26,7 +26,7 @@ final class Sandbox: Sendable {
         tier = record.isolation
         templateName = record.spec.value.template
         templateVersion = record.templateVersion
-        limits = record.spec.value.limits
+        limits = ResourceLimits(record.spec.value.limits)
         self.template = Mutex(template)
         machine = Mutex(SandboxMachine(phase: phase, record: record, now: now))
     }
@@ -60,7 +60,7 @@ final class Sandbox: Sendable {
         return SandboxResource(
             id: id, name: name, durable: durable, state: state, awakeBecause: verdict?.reasons ?? [],
             template: templateName, templateVersion: templateVersion, isolation: tier, labels: spec.labels,
-            lifecycle: spec.lifecycle, limits: spec.limits, network: spec.network, createdAt: createdAt,
+            lifecycle: spec.lifecycle, limits: limits, network: spec.network, createdAt: createdAt,
             stateChangedAt: status.changedAt, lastActiveAt: min(lastActive, now), idleAt: verdict?.idleAt.map(day),
             expiresAt: expiry(spec.lifecycle), wakes: status.wakes,
             checkpointBytes: state == .standby ? status.checkpoint?.bytes : nil, problem: status.problem)
@@ -76,6 +76,7 @@ struct Prepared: Sendable {
         rootfs = template.rootfs
         defaults = GuestDefaults(
             user: template.resource.defaultUser, directory: template.resource.workingDirectory,
-            environment: template.resource.environment.merging(spec.environment) { $1 })
+            environment: template.resource.environment.merging(spec.environment) { $1 },
+            timeout: spec.limits.execTimeout, retainedOutput: ResourceLimits(spec.limits).retainedOutput)
     }
 }

@@ -100,11 +100,15 @@ extension SandboxRuntime {
                 .unsupported, "The tier \(tier) cannot run here: \(capabilities.run.reason ?? "unknown reason").",
                 hint: "see `nightjar doctor`")
         }
-        try admission.check(Demand(spec.value.limits))
         let template = try await images.template(spec.value.template)
         guard template.resource.isolation.contains(tier) else {
             throw SandboxError(.unsupported, "The template \(spec.value.template) is not made for the tier \(tier).")
         }
+        // What the template says is part of the sandbox from now on, also when the template says something else later.
+        var resolved = spec.value
+        resolved.limits = LimitsSpec(ResourceLimits(spec.value.limits.over(template.resource.limits)))
+        let spec = try resolved.validated()
+        try admission.check(Demand(ResourceLimits(spec.value.limits)))
         let now = clock.now
         let record = SandboxRecord(
             id: id, spec: spec, templateVersion: template.resource.version, isolation: tier,

@@ -252,12 +252,18 @@ extension SandboxRuntime {
     }
 
     /// Ends a transition in `failed`.
-    func fail(_ sandbox: Sandbox, _ transition: Transition, _ error: SandboxError) async {
+    func fail(
+        _ sandbox: Sandbox, _ transition: Transition, _ error: SandboxError,
+        _ change: (inout SandboxRecord.Status) -> Void = { _ in }
+    ) async {
         let problem = ProblemResource(code: error.code, message: error.message, at: clock.now)
         let detail = ["code": error.code.rawValue, "message": error.message]
         await recordIfPossible(
             sandbox, transition, .failed, events: [event("sandbox.failed", sandbox, detail)], durability: .device
-        ) { $0.problem = problem }
+        ) { status in
+            change(&status)
+            status.problem = problem
+        }
         settle(sandbox, transition, to: .failed)
     }
 }

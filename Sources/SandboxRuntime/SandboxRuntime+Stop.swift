@@ -64,6 +64,7 @@ extension SandboxRuntime {
     ) async throws {
         let (message, detail, outOfMemory) = describe(loss)
         telemetry.lost(outOfMemory: outOfMemory)
+        if outOfMemory { return try await failOutOfMemory(sandbox, transition, execution, message) }
         let problem = ProblemResource(code: .memoryLost, message: message, at: clock.now)
         do {
             try await record(sandbox, transition, .stopping)
@@ -75,11 +76,34 @@ extension SandboxRuntime {
         }
     }
 
+    /// The last wall was hit. The sandbox does not start again by itself as if nothing had happened: it would run into
+    /// the same wall. Its files are kept, and a request starts it afresh.
+    private func failOutOfMemory(
+        _ sandbox: Sandbox, _ transition: Transition, _ execution: ExecutionID?, _ message: String
+    ) async throws {
+        telemetry.limit(.outOfMemory)
+        do {
+            try await record(sandbox, transition, .stopping)
+            let status = sandbox.machine.withLock { $0.status }
+            if let execution = execution ?? status.execution { try await destroy(execution, of: sandbox) }
+            try await storage.discardCheckpoints(of: sandbox.id, through: status.checkpointGeneration)
+        } catch {
+            if isCurrent(transition, sandbox) { await fail(sandbox, transition, .from(error)) }
+            throw error
+        }
+        await fail(sandbox, transition, SandboxError(.oomKilled, message)) { status in
+            status.execution = nil
+            status.boot = ""
+            status.checkpoint = nil
+        }
+        sweepLater()
+    }
+
     private func describe(_ loss: SandboxMachine.Loss) -> (message: String, detail: String, outOfMemory: Bool) {
         switch loss {
         case .execution(let end) where end.outOfMemory:
             return (
-                "The sandbox needed more memory than its limit and was ended. Memory was lost, files are intact.",
+                "The sandbox needed more memory than its limit and was ended as a whole. Memory was lost, files are intact.",
                 "out of memory", true
             )
         case .execution(let end):

@@ -24,6 +24,12 @@ extension SandboxRuntime {
         await withTaskGroup(of: SandboxMachine.Loss?.self) { group in
             group.addTask { .execution(await incarnation.execution.ended()) }
             group.addTask {
+                await self.tell(incarnation.session.incidents, of: sandbox)
+                // Ends with the session, whose end is told below.
+                while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
+                return nil
+            }
+            group.addTask {
                 await self.serve(sandbox, incarnation)
                 guard let error = await incarnation.session.ended(), error.code != .cancelled else { return nil }
                 // The session of an execution that ends breaks first; its end says more.

@@ -13,8 +13,11 @@ public enum ShimOperation: UInt8, Sendable {
     case attachRoot = 3
     /// Ends and removes everything of the slot, answers, and the shim exits.
     case kill = 4
-    /// Answered when the sandbox has ended (at once if it has), by the exit code as text; empty: unknown.
+    /// Answered when the sandbox has ended (at once if it has), by lines
+    /// `code` with the exit code (absent: unknown), and `oom` if it was ended because it was out of memory.
     case watch = 5
+    /// Payload: ``ShimMarks``. Watches the sandbox's memory from now on.
+    case guardMemory = 6
 }
 
 /// Framing, the same in both directions.
@@ -77,5 +80,39 @@ public struct ShimRoot: Sendable, Hashable {
             .map { String(decoding: $0, as: UTF8.self) }
         guard (3...10).contains(paths.count), paths.allSatisfy({ $0.utf8.first == 0x2F }) else { return nil }
         self.init(lower: Array(paths[2...]), upper: paths[0], work: paths[1], volatile: flag == 1)
+    }
+}
+
+/// Marks of a sandbox's memory, in bytes as its control group counts them.
+public struct ShimMarks: Sendable, Hashable {
+    /// Above it the largest process inside is ended.
+    public var soft: UInt64
+    /// Whoever wants to pass it has to wait.
+    public var wall: UInt64
+    /// How far the wall moves while a process is being ended.
+    public var reserve: UInt64
+
+    public init(soft: UInt64, wall: UInt64, reserve: UInt64) {
+        self.soft = soft
+        self.wall = wall
+        self.reserve = reserve
+    }
+
+    /// Three little-endian integers.
+    public var encoded: [UInt8] {
+        [soft, wall, reserve].flatMap { value -> [UInt8] in
+            withUnsafeBytes(of: value.littleEndian) { Array($0) }
+        }
+    }
+
+    /// `nil` if the bytes are not what ``encoded`` makes.
+    public init?(_ bytes: some RandomAccessCollection<UInt8>) {
+        guard bytes.count == 24 else { return nil }
+        let bytes = Array(bytes)
+        let values = stride(from: 0, to: 24, by: 8).map { start -> UInt64 in
+            bytes[start..<start + 8].reversed().reduce(0) { (value: UInt64, byte: UInt8) in value << 8 | UInt64(byte) }
+        }
+        guard values[0] <= values[1] else { return nil }
+        self.init(soft: values[0], wall: values[1], reserve: values[2])
     }
 }

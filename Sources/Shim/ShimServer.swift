@@ -58,9 +58,11 @@ struct ShimServer {
         while true {
             updateDesertion()
             orphanEnd = slot.isOrphaned ? orphanEnd ?? now() + 1000 : nil
+            let ends = [orphanEnd, deserted.map { $0 + slot.arguments.patience * 1000 }, slot.nextLook]
             wait(
-                [signals, slot.errors, listener] + clients.keys,
-                until: orphanEnd ?? deserted.map { $0 + slot.arguments.patience * 1000 })
+                [signals, slot.errors, listener, slot.call] + clients.keys, also: slot.guardPolls,
+                until: ends.compactMap(\.self).min())
+            slot.lookAtMemory(now: now())
             if let orphanEnd, now() >= orphanEnd { slot.endOrphan() }
             if let deserted, now() >= deserted + slot.arguments.patience * 1000 {
                 _ = dismantle()
@@ -133,6 +135,9 @@ struct ShimServer {
         case .attachRoot:
             let failure = ShimRoot(payload).map { slot.attach($0) } ?? "the request is malformed"
             send(client, ShimMessage.answer(.attachRoot, failed: failure != nil, Array((failure ?? "").utf8)))
+        case .guardMemory:
+            let failed = ShimMarks(payload).map { !slot.guardMemory($0) } ?? true
+            send(client, ShimMessage.answer(.guardMemory, failed: failed))
         case .watch:
             if slot.state == .ended {
                 send(client, ending)
@@ -144,7 +149,8 @@ struct ShimServer {
     }
 
     private var ending: [UInt8] {
-        ShimMessage.answer(.watch, Array((slot.exitCode.map(String.init) ?? "").utf8))
+        let code = slot.exitCode.map { "code \($0)\n" } ?? ""
+        return ShimMessage.answer(.watch, Array((code + (slot.isOutOfMemory ? "oom\n" : "")).utf8))
     }
 
     private mutating func tellWatchers() {
@@ -194,8 +200,8 @@ struct ShimServer {
         return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
     }
 
-    private func wait(_ descriptors: [Int32], until deadline: Int?) {
-        var polls = descriptors.filter { $0 >= 0 }.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+    private func wait(_ descriptors: [Int32], also others: [pollfd] = [], until deadline: Int?) {
+        var polls = descriptors.filter { $0 >= 0 }.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) } + others
         let timeout = deadline.map { Int32(clamping: max(0, $0 - now())) } ?? -1
         poll(&polls, nfds_t(polls.count), timeout)
     }

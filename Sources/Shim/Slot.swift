@@ -31,6 +31,11 @@ struct Slot {
     private var errorCount = 0
     /// The end of what came last, for messages.
     private(set) var errorTail: [UInt8] = []
+    private var memory: MemoryGuard?
+    /// A call to gVisor that is not answered yet; -1: none.
+    private(set) var call: Int32 = -1
+    /// Whether it was ended because nothing else helped against a lack of memory.
+    private(set) var isOutOfMemory = false
     private var creator: Int32 = 0
     private(set) var creatorStatus: Int32?
 
@@ -164,7 +169,9 @@ struct Slot {
 
     private mutating func finish() {
         state = .ended
-        replaceFile(arguments.slot + "/exit.json", "{\"code\":\(exitCode.map(String.init) ?? "null")}\n")
+        replaceFile(
+            arguments.slot + "/exit.json",
+            "{\"code\":\(exitCode.map(String.init) ?? "null"),\"oom\":\(isOutOfMemory)}\n")
     }
 
     /// Puts the real root in place of the generic one.
@@ -188,6 +195,54 @@ struct Slot {
         }
         let name = String(decoding: step.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
         return "\(name): \(String(cString: strerror(error)))"
+    }
+
+    // MARK: Memory
+
+    /// Begins to watch the sandbox's memory.
+    ///
+    /// - Returns: Whether it can be watched.
+    mutating func guardMemory(_ marks: ShimMarks) -> Bool {
+        guard state != .ended else { return false }
+        if memory == nil { memory = MemoryGuard(cgroups: arguments.cgroups, marks: marks) }
+        return memory != nil
+    }
+
+    /// What the loop has to wait for, and until when.
+    var guardPolls: [pollfd] { state == .ended ? [] : memory?.polls ?? [] }
+    var nextLook: Int? { state == .ended ? nil : memory?.nextLook }
+
+    /// Does what a lack of memory asks for.
+    mutating func lookAtMemory(now: Int) {
+        if call >= 0, let answer = readSome(call, 4096), !answer.isEmpty || errno != EAGAIN { endCall() }
+        guard state != .ended, memory != nil else { return }
+        memory?.acknowledge()
+        switch memory?.look(now: now) {
+        case .relieve: signalInit()
+        case .end:
+            note("the sandbox is out of memory")
+            isOutOfMemory = true
+            kill(sandbox, SIGKILL)
+            memory = nil
+        case .some(.none), nil: break
+        }
+    }
+
+    /// Asks the init, by a signal, to end its largest process. Nobody waits for the answer.
+    private mutating func signalInit() {
+        endCall()
+        guard let id = arguments.slot.split(separator: "/").last else { return }
+        call = nj_unix_socket("\(arguments.slot)/r/runsc-\(id).sock", 0)
+        guard call >= 0 else { return }
+        let request =
+            #"{"method":"containerManager.Signal","arg":{"CID":"\#(id)","Signo":\#(SIGURG),"PID":0,"Mode":0}}"#
+        let bytes = Array(request.utf8)
+        _ = write(call, bytes, bytes.count)
+    }
+
+    private mutating func endCall() {
+        if call >= 0 { close(call) }
+        call = -1
     }
 
     /// Ends a sandbox that did not end with its gofer.

@@ -41,14 +41,17 @@ public struct ProcessExit: Sendable, Hashable {
     /// 0 if it exited by itself.
     public var signal: UInt8
     public var timedOut: Bool
+    /// Limits of the sandbox that it met while it ran.
+    public var hits: LimitHits
     public var endedUnixNanoseconds: Int64
     public var userMicroseconds: UInt64
     public var systemMicroseconds: UInt64
     public var maximumResidentKiB: UInt64
     public init(
-        code: Int32, signal: UInt8, timedOut: Bool, endedUnixNanoseconds: Int64, userMicroseconds: UInt64 = 0,
-        systemMicroseconds: UInt64 = 0, maximumResidentKiB: UInt64 = 0
+        code: Int32, signal: UInt8, timedOut: Bool, hits: LimitHits = [], endedUnixNanoseconds: Int64,
+        userMicroseconds: UInt64 = 0, systemMicroseconds: UInt64 = 0, maximumResidentKiB: UInt64 = 0
     ) {
+        self.hits = hits
         self.code = code
         self.signal = signal
         self.timedOut = timedOut

@@ -95,7 +95,8 @@ extension WireWriter {
     mutating func exit(_ exit: ProcessExit) {
         i32(exit.code)
         u8(exit.signal)
-        bool(exit.timedOut)
+        // Generation 1 began with a byte that is 0 or 1 here; the other bits came later.
+        u8((exit.timedOut ? 1 : 0) | exit.hits.rawValue << 1)
         i64(exit.endedUnixNanoseconds)
         u64(exit.userMicroseconds)
         u64(exit.systemMicroseconds)
@@ -144,9 +145,11 @@ extension WireReader {
 
 extension WireReader {
     mutating func exit() throws(WireError) -> ProcessExit {
-        ProcessExit(
-            code: try i32(), signal: try u8(), timedOut: try bool(), endedUnixNanoseconds: try time(),
-            userMicroseconds: try measure(), systemMicroseconds: try measure(), maximumResidentKiB: try measure())
+        let (code, signal, marks) = (try i32(), try u8(), try u8())
+        return ProcessExit(
+            code: code, signal: signal, timedOut: marks & 1 != 0, hits: LimitHits(rawValue: marks >> 1),
+            endedUnixNanoseconds: try time(), userMicroseconds: try measure(), systemMicroseconds: try measure(),
+            maximumResidentKiB: try measure())
     }
 
     /// Bytes of a process without any text.

@@ -53,6 +53,10 @@ public enum Request: Sendable, Hashable {
     /// Answered by ``Reply/blockers(_:)``: what would make a checkpoint of this guest fail. If nothing would, a checkpoint
     /// is taken to follow: streams of ``watch(path:recursive:)`` are closed with ``WireStatus/Code/cancelled``.
     case checkpointBlockers
+    /// What the guest's own kernel is to enforce; once, before anything is started.
+    case setLimits(GuestLimits)
+    /// From the guest: a limit was met, or a process did not end by itself. Answered by a close.
+    case incident(Incident)
     /// SIGTERM to every process, SIGKILL after the grace, then the init exits 0. Answered before it exits.
     case shutdown(graceMilliseconds: UInt32)
 }
@@ -277,6 +281,12 @@ extension Request {
         case .shutdown(let grace):
             w.u16(27)
             w.u32(grace)
+        case .setLimits(let limits):
+            w.u16(28)
+            limits.encode(&w)
+        case .incident(let incident):
+            w.u16(29)
+            incident.encode(&w)
         }
         return w.bytes
     }
@@ -344,6 +354,8 @@ extension Request {
         case 25: self = .metrics
         case 26: self = .checkpointBlockers
         case 27: self = .shutdown(graceMilliseconds: try r.u32())
+        case 28: self = .setLimits(try GuestLimits(&r))
+        case 29: self = .incident(try Incident(&r))
         default: throw .badMessage("unknown request \(type)")
         }
     }

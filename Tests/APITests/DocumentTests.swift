@@ -189,7 +189,8 @@ import Yams
 
     @Test func `resources have exactly the documented fields`() throws {
         let time = Timestamp(unixNanoseconds: 0)
-        let exit = ExitResource(code: 1, signal: 1, timedOut: false, endedAt: time, cpuSeconds: 0, maxMemoryBytes: 0)
+        let exit = ExitResource(
+            code: 1, signal: 1, timedOut: false, cause: .signal, endedAt: time, cpuSeconds: 0, maxMemoryBytes: 0)
         try check("Exit", exit)
         try check(
             "Process",
@@ -207,14 +208,16 @@ import Yams
                 stateChangedAt: time, lastActiveAt: time, idleAt: time, expiresAt: time, wakes: 0, checkpointBytes: 0,
                 problem: .init(code: .noSpace, message: "", at: time)))
         try check("LifecycleSpec", LifecyclePolicy(maxAge: 1))
-        try check("LimitsSpec", ResourceLimits())
+        try check("LimitsSpec", ResourceLimits(execTimeout: 1))
+        try check("LimitsSpec", LimitsSpec(ResourceLimits(execTimeout: 1)))
         try check("SandboxSpec", SandboxSpec(name: "x"))
         try check("Output", OutputResource(chunks: [], nextOffset: 0, exit: exit))
         try check("OutputChunk", OutputChunkResource(offset: 0, stream: "", dataBase64: ""))
         try check(
             "ExecResult",
             ExecResource(
-                id: 1, exitCode: 0, signal: 1, timedOut: false, stdout: "", stderr: "", stdoutBase64: "",
+                id: 1, exitCode: 0, signal: 1, timedOut: false, cause: .signal, stdout: "", stderr: "",
+                stdoutBase64: "",
                 stderrBase64: "",
                 stdoutTruncated: false, stderrTruncated: false, durationMs: 0))
         try check(

@@ -53,7 +53,7 @@ import Testing
             #expect((64...78).contains(row.exitCode) || row.exitCode == 127, "\(row.code)")
         }
         let inside = ExitResource(
-            code: 143, signal: 15, timedOut: false, endedAt: .now, cpuSeconds: 0, maxMemoryBytes: 0)
+            code: 143, signal: 15, timedOut: false, cause: .signal, endedAt: .now, cpuSeconds: 0, maxMemoryBytes: 0)
         #expect(ProcessRunner.exit(for: .exited(inside)).rawValue == 143)
         #expect(ProcessRunner.exit(for: .abandoned(signal: 2)).rawValue == 130)
         #expect(ErrorReport.exitCode(reporting: OutputClosed(), format: .table) == 141)

@@ -91,7 +91,8 @@ import Testing
         id: 1, pid: 10, command: ["cat"], directory: "/", user: "root", terminal: false, background: false,
         startedAt: Timestamp(unixNanoseconds: 0), outputStart: 0, outputEnd: 0, exit: nil)
     private static let exit = ExitResource(
-        code: 3, signal: nil, timedOut: false, endedAt: Timestamp(unixNanoseconds: 0), cpuSeconds: 0, maxMemoryBytes: 0)
+        code: 3, signal: nil, timedOut: false, cause: .exited, endedAt: Timestamp(unixNanoseconds: 0), cpuSeconds: 0,
+        maxMemoryBytes: 0)
 
     private struct Attached: Encodable {
         let type = "attached"

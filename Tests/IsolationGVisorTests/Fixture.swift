@@ -62,6 +62,7 @@ final class Fixture: Sendable {
         try files.copyItem(atPath: Host.busybox, toPath: directory + "/template/bin/busybox")
         for name in [
             "sh", "ls", "cat", "echo", "rm", "sleep", "true", "id", "ps", "dd", "md5sum", "wget", "mkdir", "ip", "mv",
+            "mount",
         ] {
             try files.createSymbolicLink(atPath: "\(directory)/template/bin/\(name)", withDestinationPath: "busybox")
         }

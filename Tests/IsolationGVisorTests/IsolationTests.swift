@@ -78,7 +78,7 @@ struct IsolationTests {
             let request = try fixture.request(limits: ResourceLimits(memoryMiB: 128, cpus: 1, pids: 100))
             let execution = try await fixture.driver.start(request)
             _ = try? await execution.tryShell(
-                "dd if=/dev/zero of=/dev/shm/a bs=1M count=250; dd if=/dev/zero of=/tmp/b bs=1M count=500")
+                "mkdir /m; mount -t tmpfs none /m; while :; do dd if=/dev/zero of=/m/$RANDOM bs=1M count=50; done")
             let end = await execution.ended()
             #expect(end.outOfMemory)
             try await fixture.driver.destroy(request.execution)

@@ -133,12 +133,18 @@ import Testing
         let group = Cgroup("n/x", layout: layout)
         try group.create()
         let path = scratch.path + "/n/x/"
-        for name in ["memory.max", "memory.swap.max", "memory.oom.group", "cpu.max", "pids.max"] {
+        for name in [
+            "memory.max", "memory.high", "memory.swap.max", "memory.oom.group", "cpu.max", "cpu.weight", "pids.max",
+        ] {
             try Data().write(to: URL(fileURLWithPath: path + name))
         }
         try group.apply(
-            ResourceLimits(memoryMiB: 256, cpus: 1.5, pids: 100), memoryOverhead: 1 << 20, processOverhead: 10)
-        #expect(try TextFile.read(path + "memory.max") == "\(257 << 20)")
+            ResourceLimits(memoryMiB: 256, cpus: 1.5, cpuWeight: 300, pids: 100), memoryOverhead: 1 << 20,
+            processOverhead: 10, guarded: MemoryMargins(margin: 2 << 20, reserve: 3 << 20))
+        // Who passes the first is slowed down, and somebody ends a process; the second is the kernel's own.
+        #expect(try TextFile.read(path + "memory.high") == "\(257 << 20)")
+        #expect(try TextFile.read(path + "memory.max") == "\(262 << 20)")
+        #expect(try TextFile.read(path + "cpu.weight") == "300")
         #expect(try TextFile.read(path + "memory.swap.max") == "0")
         #expect(try TextFile.read(path + "cpu.max") == "150000 100000")
         #expect(try TextFile.read(path + "pids.max") == "110")

@@ -41,11 +41,13 @@ import Wire
         .serviceConnect(name: "gateway"), .services([.init(name: "a", port: 1), .init(name: "", port: 0)]),
         .setClock(unixNanoseconds: .min), .addEntropy([1, 2, 3]), .setHostname("h"), .metrics, .checkpointBlockers,
         .shutdown(graceMilliseconds: 1000),
+        .setLimits(GuestLimits(processes: 1, temporaryBytes: 2, sharedBytes: .max, openFiles: 3)),
+        .incident(Incident(kind: .outOfMemory, process: 1, pid: 2, signal: 9, bytes: .max, command: "c")),
     ]
 
     static let exit = ProcessExit(
-        code: -1, signal: 9, timedOut: true, endedUnixNanoseconds: 1, userMicroseconds: 2, systemMicroseconds: 3,
-        maximumResidentKiB: 1 << 52)
+        code: -1, signal: 9, timedOut: true, hits: [.disk, .memory], endedUnixNanoseconds: 1, userMicroseconds: 2,
+        systemMicroseconds: 3, maximumResidentKiB: 1 << 52)
     static let info = Wire.ProcessInfo(
         id: 1, pid: 2, arguments: ["a", ""], directory: "/", user: "u", tag: "t", terminal: true,
         startedUnixNanoseconds: 3, outputEnd: 4, outputStart: 5, attached: 6, exit: exit)

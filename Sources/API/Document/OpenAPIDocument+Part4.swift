@@ -234,6 +234,8 @@ extension OpenAPIDocument {
                 - unavailable # 503
                 - overloaded # 503
                 - deadline_exceeded # 504
+                - pids_exhausted # 409
+                - oom_killed # 500
                 - no_space # 507
             Capacity:
               type: object
@@ -327,7 +329,11 @@ extension OpenAPIDocument {
               properties:
                 memory_mib: {type: integer, minimum: 128, maximum: 1048576, default: 2048}
                 cpus: {type: number, minimum: 0.1, maximum: 256, default: 2}
+                cpu_weight: {type: integer, minimum: 1, maximum: 10000, default: 100, description: Share of the CPU when there is not enough for all sandboxes}
                 pids: {type: integer, minimum: 16, maximum: 65536, default: 1024}
+                open_files: {type: integer, minimum: 64, maximum: 1048576, default: 65536, description: Per process}
+                exec_timeout: {type: number, minimum: 0.001, maximum: 86400, description: 'Seconds after which a command is ended that names no timeout; default: never'}
+                retained_output: {type: integer, minimum: 4096, maximum: 16777216, default: 1048576, description: 'Bytes of output kept of each process, unless its request says otherwise'}
             SandboxSpec:
               type: object
               additionalProperties: false
@@ -375,11 +381,5 @@ extension OpenAPIDocument {
               properties:
                 state: {$ref: '#/components/schemas/State'}
                 cpu_seconds: {type: number, description: On the host since it was last started or woken}
-                memory_bytes: {type: integer, description: On the host now}
-                host_processes: {type: integer}
-                disk_bytes: {type: integer}
-                guest:
-                  type: object
-                  required: [cpu_user_seconds, cpu_system_seconds, memory_total_bytes, memory_available_bytes, processes, uptime_seconds]
         """# + "\n"
 }

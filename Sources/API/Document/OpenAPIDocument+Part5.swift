@@ -1,6 +1,12 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part5 = #"""
+                memory_bytes: {type: integer, description: On the host now}
+                host_processes: {type: integer}
+                disk_bytes: {type: integer}
+                guest:
+                  type: object
+                  required: [cpu_user_seconds, cpu_system_seconds, memory_total_bytes, memory_available_bytes, processes, uptime_seconds]
                   properties:
                     cpu_user_seconds: {type: number}
                     cpu_system_seconds: {type: number}
@@ -45,10 +51,10 @@ extension OpenAPIDocument {
                 user: {$ref: '#/components/schemas/User', description: 'Default: the template''s'}
                 stdin: {type: string}
                 stdin_base64: {type: string, format: byte, contentEncoding: base64}
-                timeout: {type: number, minimum: 0.001, maximum: 86400, description: 'Seconds; then SIGTERM, and SIGKILL 2 s later'}
+                timeout: {type: number, minimum: 0.001, maximum: 86400, description: 'Seconds; then SIGTERM, and SIGKILL 2 s later. Default: the sandbox''s limits.exec_timeout'}
                 limits: {$ref: '#/components/schemas/ProcessLimits', description: Each resource once}
                 max_output: {type: integer, minimum: 0, maximum: 16777216, default: 1048576, description: Bytes of each output}
-                retained_output: {type: integer, minimum: 4096, maximum: 16777216, default: 1048576}
+                retained_output: {type: integer, minimum: 4096, maximum: 16777216, description: 'Default: the sandbox''s limits.retained_output'}
               not: {required: [stdin, stdin_base64]}
             ProcessRequest:
               type: object
@@ -61,18 +67,19 @@ extension OpenAPIDocument {
                 user: {$ref: '#/components/schemas/User', description: 'Default: the template''s'}
                 open_stdin: {type: boolean, default: false, description: Keeps standard input open for later writes}
                 terminal: {$ref: '#/components/schemas/Terminal'}
-                timeout: {type: number, minimum: 0.001, maximum: 86400, description: 'Seconds; then SIGTERM, and SIGKILL 2 s later'}
+                timeout: {type: number, minimum: 0.001, maximum: 86400, description: 'Seconds; then SIGTERM, and SIGKILL 2 s later. Default: the sandbox''s limits.exec_timeout'}
                 limits: {$ref: '#/components/schemas/ProcessLimits', description: Each resource once}
                 background: {type: boolean, default: false, description: Does not keep the sandbox awake by itself}
-                retained_output: {type: integer, minimum: 4096, maximum: 16777216, default: 1048576}
+                retained_output: {type: integer, minimum: 4096, maximum: 16777216, description: 'Default: the sandbox''s limits.retained_output'}
             ExecResult:
               type: object
-              required: [id, exit_code, timed_out, stdout, stderr, stdout_truncated, stderr_truncated, duration_ms]
+              required: [id, exit_code, timed_out, cause, stdout, stderr, stdout_truncated, stderr_truncated, duration_ms]
               properties:
                 id: {type: integer}
                 exit_code: {type: integer, minimum: 0, maximum: 255, description: 128 + signal if a signal ended it}
                 signal: {type: integer}
                 timed_out: {type: boolean}
+                cause: {$ref: '#/components/schemas/ExitCause'}
                 stdout: {type: string, description: UTF-8; other bytes are replaced}
                 stderr: {type: string}
                 stdout_base64: {type: string, description: 'The exact bytes, if they are not UTF-8'}
@@ -97,14 +104,19 @@ extension OpenAPIDocument {
                 exit: {$ref: '#/components/schemas/Exit'}
             Exit:
               type: object
-              required: [code, timed_out, ended_at, cpu_seconds, max_memory_bytes]
+              required: [code, timed_out, cause, ended_at, cpu_seconds, max_memory_bytes]
               properties:
                 code: {type: integer}
                 signal: {type: integer}
                 timed_out: {type: boolean}
+                cause: {$ref: '#/components/schemas/ExitCause'}
                 ended_at: {$ref: '#/components/schemas/Time'}
                 cpu_seconds: {type: number}
                 max_memory_bytes: {type: integer}
+            ExitCause:
+              type: string
+              enum: [exited, signal, timed_out, oom_killed, disk_full, pids_exhausted]
+              description: 'Why it ended: by itself, by a signal, its time was up, it (or a process that it had started) held most of the memory when the sandbox was out of it, or it failed while the disk was full or no more processes could be started'
             ProcessTableEntry:
               type: object
               required: [pid, parent, uid, state, memory_bytes, cpu_seconds, command]
@@ -192,7 +204,7 @@ extension OpenAPIDocument {
                 detail: {type: object, additionalProperties: {type: string}}
             Template:
               type: object
-              required: [name, version, description, created_at, size_bytes, isolation, default_user, working_directory, environment]
+              required: [name, version, description, created_at, size_bytes, isolation, default_user, working_directory, environment, limits]
               properties:
                 name: {type: string}
                 version: {type: string}
@@ -203,6 +215,7 @@ extension OpenAPIDocument {
                 default_user: {type: string}
                 working_directory: {type: string}
                 environment: {type: object, additionalProperties: {type: string}}
+                limits: {$ref: '#/components/schemas/LimitsSpec', description: What a sandbox gets that asks for nothing else}
             Ability:
               type: object
               required: [available]

@@ -65,7 +65,8 @@ extension APIService {
             ExecResource(
                 id: result.id, exitCode: result.exit.code,
                 signal: result.exit.signal == 0 ? nil : Int(result.exit.signal),
-                timedOut: result.exit.timedOut, stdout: out.text, stderr: err.text, stdoutBase64: out.base64,
+                timedOut: result.exit.timedOut, cause: ExitCause(result.exit), stdout: out.text, stderr: err.text,
+                stdoutBase64: out.base64,
                 stderrBase64: err.base64, stdoutTruncated: result.stdoutTruncated,
                 stderrTruncated: result.stderrTruncated,
                 durationMs: Double(duration.components.seconds) * 1000

@@ -137,9 +137,10 @@ struct ValidExec {
         if let terminal = request.terminal {
             start.terminal = .init(columns: UInt16(terminal.columns), rows: UInt16(terminal.rows))
         }
-        start.timeoutMilliseconds = request.timeout.map { UInt64(max(1, ($0 * 1000).rounded())) } ?? 0
+        start.timeoutMilliseconds =
+            (request.timeout ?? defaults.timeout).map { UInt64(max(1, ($0 * 1000).rounded())) } ?? 0
         start.limits = limits
-        start.retainedBytes = UInt32(request.retainedOutput ?? 1 << 20)
+        start.retainedBytes = UInt32(clamping: request.retainedOutput ?? defaults.retainedOutput)
         start.tag = request.background == true ? ProcessTag.background : ProcessTag.foreground
         return start
     }

@@ -22,9 +22,32 @@ extension ExitResource {
     init(_ exit: ProcessExit) {
         self.init(
             code: exit.code, signal: exit.signal == 0 ? nil : Int(exit.signal), timedOut: exit.timedOut,
+            cause: ExitCause(exit),
             endedAt: Timestamp(unixNanoseconds: exit.endedUnixNanoseconds),
             cpuSeconds: Double(exit.userMicroseconds + exit.systemMicroseconds) / 1_000_000,
             maxMemoryBytes: exit.maximumResidentKiB * 1024)
+    }
+}
+
+extension ExitCause {
+    /// What weighs most of what the guest noted.
+    init(_ exit: ProcessExit) {
+        let hits = exit.hits
+        if hits.contains(.memory) {
+            self = .outOfMemory
+        } else if exit.timedOut {
+            self = .timedOut
+        } else if exit.code == 0 {
+            self = .exited
+        } else if hits.contains(.descendantMemory) {
+            self = .outOfMemory
+        } else if hits.contains(.disk) {
+            self = .diskFull
+        } else if hits.contains(.processes) {
+            self = .processesExhausted
+        } else {
+            self = exit.signal == 0 ? .exited : .signal
+        }
     }
 }
 

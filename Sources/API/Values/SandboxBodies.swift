@@ -16,7 +16,7 @@ struct CreateBody: Decodable {
         spec.labels = try fields.decodeIfPresent([String: String].self, forKey: .labels) ?? [:]
         spec.environment = try fields.decodeIfPresent([String: String].self, forKey: .env) ?? [:]
         spec.lifecycle = try fields.decodeIfPresent(LifecycleBody.self, forKey: .lifecycle)?.policy ?? .init()
-        spec.limits = try fields.decodeIfPresent(LimitsBody.self, forKey: .limits)?.limits ?? .init()
+        spec.limits = try fields.decodeIfPresent(LimitsSpec.self, forKey: .limits) ?? .init()
         if let network = try fields.decodeIfPresent(String.self, forKey: .network) {
             guard let mode = NetworkMode(rawValue: network) else {
                 throw SandboxError(
@@ -59,23 +59,5 @@ private struct LifecycleBody: Decodable {
         }
         policy.autoResume = try fields.decodeIfPresent(Bool.self, forKey: .autoResume) ?? policy.autoResume
         self.policy = policy
-    }
-}
-
-private struct LimitsBody: Decodable {
-    let limits: ResourceLimits
-
-    enum CodingKeys: String, CodingKey, CaseIterable {
-        case memory = "memory_mib"
-        case cpus, pids
-    }
-
-    init(from decoder: any Decoder) throws {
-        let fields = try decoder.container(keyedBy: CodingKeys.self)
-        let standard = ResourceLimits()
-        limits = ResourceLimits(
-            memoryMiB: try fields.decodeIfPresent(Int.self, forKey: .memory) ?? standard.memoryMiB,
-            cpus: try fields.decodeIfPresent(Double.self, forKey: .cpus) ?? standard.cpus,
-            pids: try fields.decodeIfPresent(Int.self, forKey: .pids) ?? standard.pids)
     }
 }

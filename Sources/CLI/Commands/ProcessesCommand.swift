@@ -40,7 +40,13 @@ struct ProcessesCommand: AsyncParsableCommand, FormattedCommand {
 
     private static func state(_ process: ProcessResource) -> String {
         guard let exit = process.exit else { return process.background ? "background" : "running" }
-        if exit.timedOut { return "timed out" }
+        switch exit.cause {
+        case .timedOut: return "timed out"
+        case .outOfMemory: return "out of memory"
+        case .diskFull: return "disk full"
+        case .processesExhausted: return "pids exhausted"
+        case .exited, .signal: break
+        }
         return exit.signal.map { "signal \($0)" } ?? "exit \(exit.code)"
     }
 

@@ -40,10 +40,23 @@ struct ProcessRunner: Sendable {
     static func exit(for end: ProcessSession.End) -> ExitCode {
         switch end {
         case .exited(let exit):
-            if exit.timedOut { ErrorReport.write("error: the command was ended because its time was up") }
+            if let text = exit.cause.explanation { ErrorReport.write("error: \(text)") }
             return ExitCode(exit.code)
         case .detached: return .success
         case .abandoned(let signal): return ExitCode(128 + signal)
+        }
+    }
+}
+
+extension ExitCause {
+    /// What the command's own output may not say.
+    var explanation: String? {
+        switch self {
+        case .exited, .signal: nil
+        case .timedOut: "the command was ended because its time was up"
+        case .outOfMemory: "the sandbox was out of memory, and the process that held most was ended (limits.memory_mib)"
+        case .diskFull: "the command failed while the sandbox's disk was full"
+        case .processesExhausted: "the command failed while the sandbox could start no more processes (limits.pids)"
         }
     }
 }

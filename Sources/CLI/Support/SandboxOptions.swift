@@ -44,15 +44,27 @@ struct SandboxOptions: ParsableArguments {
     @Option(help: "Upper bound of its processes and threads.")
     var pids: Int?
 
+    @Option(help: "Its share of the CPU when there is not enough, 1 to 10000; the others have 100.")
+    var cpuWeight: Int?
+
+    @Option(help: "Files that one of its processes may have open.")
+    var openFiles: Int?
+
+    @Option(help: "Seconds after which a command is ended that names no timeout.")
+    var execTimeout: Double?
+
+    @Option(help: "Bytes of each process's output that are kept for later readers.")
+    var retainedOutput: Int?
+
     func spec() -> SandboxSpec {
         var spec = SandboxSpec(name: name, template: template, labels: KeyValue.dictionary(label))
         spec.lifecycle.idleTimeout = idleTimeout ?? spec.lifecycle.idleTimeout
         spec.lifecycle.onIdle = onIdle ?? spec.lifecycle.onIdle
         spec.lifecycle.maxAge = maxAge
         spec.lifecycle.autoResume = !noAutoResume
-        spec.limits.memoryMiB = memory ?? spec.limits.memoryMiB
-        spec.limits.cpus = cpus ?? spec.limits.cpus
-        spec.limits.pids = pids ?? spec.limits.pids
+        spec.limits = LimitsSpec(
+            memoryMiB: memory, cpus: cpus, cpuWeight: cpuWeight, pids: pids, openFiles: openFiles,
+            execTimeout: execTimeout, retainedOutput: retainedOutput)
         return spec
     }
 }

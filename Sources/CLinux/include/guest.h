@@ -71,6 +71,8 @@ int32_t nj_add_entropy(const uint8_t *bytes, size_t count);
 int32_t nj_rename_exclusive(const char *from, const char *to);
 /// Mounts the kernel's file systems that PID 1 needs where they are missing; failure does not matter.
 void nj_mount_system(void);
+/// Mounts a file system without a device. Returns 0 or an errno.
+int32_t nj_mount(const char *type, const char *target, const char *options);
 /// Signals 1 to 31 to their defaults, SIGPIPE ignored, the given ones blocked and turned into a signalfd (-1: failed).
 int32_t nj_signals(const int32_t *signals, size_t count);
 /// `openat` with `O_CLOEXEC` and no mode. Returns the descriptor or -1.

@@ -60,7 +60,8 @@ public struct EventResource: Sendable, Hashable, Codable {
     public var sandbox: SandboxID
     public var name: String?
     /// `sandbox.created`, `sandbox.running`, `sandbox.paused`, `sandbox.standby`, `sandbox.resuming`,
-    /// `sandbox.stopped`, `sandbox.failed`, `sandbox.deleted`, `sandbox.standby_postponed`, `sandbox.memory_lost` …
+    /// `sandbox.stopped`, `sandbox.failed`, `sandbox.deleted`, `sandbox.standby_postponed`, `sandbox.memory_lost`,
+    /// `sandbox.limit_reached`, `sandbox.process_ended` …
     public var type: String
     public var detail: [String: String]
     public init(
@@ -85,10 +86,13 @@ public struct TemplateResource: Sendable, Hashable, Codable {
     public var defaultUser: String
     public var workingDirectory: String
     public var environment: [String: String]
+    /// What a sandbox gets that asks for nothing else.
+    public var limits: LimitsSpec
     public init(
         name: String, version: String, description: String, createdAt: Timestamp, sizeBytes: Int64, isolation: [String],
-        defaultUser: String, workingDirectory: String, environment: [String: String]
+        defaultUser: String, workingDirectory: String, environment: [String: String], limits: LimitsSpec = .init()
     ) {
+        self.limits = limits
         self.name = name
         self.version = version
         self.description = description
@@ -106,7 +110,7 @@ public struct TemplateResource: Sendable, Hashable, Codable {
         case isolation
         case defaultUser = "default_user"
         case workingDirectory = "working_directory"
-        case environment
+        case environment, limits
     }
 }
 

@@ -41,6 +41,22 @@ public struct ProcessResource: Sendable, Hashable, Codable {
     }
 }
 
+/// Why a process ended.
+public enum ExitCause: String, Sendable, Hashable, Codable, CaseIterable {
+    /// By itself.
+    case exited
+    /// By a signal of somebody inside, or of the API.
+    case signal
+    /// Its time was up.
+    case timedOut = "timed_out"
+    /// The sandbox was out of memory, and this process, or one that it had started, held most.
+    case outOfMemory = "oom_killed"
+    /// It failed while the sandbox's disk was full.
+    case diskFull = "disk_full"
+    /// It failed while the sandbox could start no more processes.
+    case processesExhausted = "pids_exhausted"
+}
+
 /// How a process ended.
 public struct ExitResource: Sendable, Hashable, Codable {
     /// 0 to 255; 128 + signal if a signal ended it.
@@ -48,12 +64,15 @@ public struct ExitResource: Sendable, Hashable, Codable {
     /// Number of the signal that ended it.
     public var signal: Int?
     public var timedOut: Bool
+    public var cause: ExitCause
     public var endedAt: Timestamp
     public var cpuSeconds: Double
     public var maxMemoryBytes: UInt64
     public init(
-        code: Int32, signal: Int?, timedOut: Bool, endedAt: Timestamp, cpuSeconds: Double, maxMemoryBytes: UInt64
+        code: Int32, signal: Int?, timedOut: Bool, cause: ExitCause, endedAt: Timestamp, cpuSeconds: Double,
+        maxMemoryBytes: UInt64
     ) {
+        self.cause = cause
         self.code = code
         self.signal = signal
         self.timedOut = timedOut
@@ -64,6 +83,7 @@ public struct ExitResource: Sendable, Hashable, Codable {
     enum CodingKeys: String, CodingKey {
         case code, signal
         case timedOut = "timed_out"
+        case cause
         case endedAt = "ended_at"
         case cpuSeconds = "cpu_seconds"
         case maxMemoryBytes = "max_memory_bytes"
@@ -137,14 +157,14 @@ public struct ExecRequest: Sendable, Hashable, Codable {
     public var openStdin: Bool?
     /// For `processes` only.
     public var terminal: Terminal?
-    /// Seconds, 0.001 to 86,400; default: none.
+    /// Seconds, 0.001 to 86,400; default: the sandbox's `limits.exec_timeout`.
     public var timeout: Double?
     public var limits: [Limit]?
     /// For `processes` only: does not keep the sandbox awake by itself. Default `false`.
     public var background: Bool?
     /// For `exec` only: bytes of each output that are returned, at most 16 MiB; default 1 MiB. The rest is dropped.
     public var maxOutput: Int?
-    /// Bytes of output kept for later readers, 4 KiB to 16 MiB; default 1 MiB.
+    /// Bytes of output kept for later readers, 4 KiB to 16 MiB; default: the sandbox's `limits.retained_output`.
     public var retainedOutput: Int?
 
     public init(command: [String]) { self.command = command }
@@ -166,6 +186,7 @@ public struct ExecResource: Sendable, Hashable, Codable {
     public var exitCode: Int32
     public var signal: Int?
     public var timedOut: Bool
+    public var cause: ExitCause
     /// UTF-8 text; bytes that are not UTF-8 are replaced, and then `stdout_base64` has the exact ones.
     public var stdout: String
     public var stderr: String
@@ -177,7 +198,7 @@ public struct ExecResource: Sendable, Hashable, Codable {
     /// From the request's arrival at a running sandbox to the exit.
     public var durationMs: Double
     public init(
-        id: UInt32, exitCode: Int32, signal: Int?, timedOut: Bool, stdout: String, stderr: String,
+        id: UInt32, exitCode: Int32, signal: Int?, timedOut: Bool, cause: ExitCause, stdout: String, stderr: String,
         stdoutBase64: String?,
         stderrBase64: String?, stdoutTruncated: Bool, stderrTruncated: Bool, durationMs: Double
     ) {
@@ -185,6 +206,7 @@ public struct ExecResource: Sendable, Hashable, Codable {
         self.exitCode = exitCode
         self.signal = signal
         self.timedOut = timedOut
+        self.cause = cause
         self.stdout = stdout
         self.stderr = stderr
         self.stdoutBase64 = stdoutBase64
@@ -198,7 +220,7 @@ public struct ExecResource: Sendable, Hashable, Codable {
         case exitCode = "exit_code"
         case signal
         case timedOut = "timed_out"
-        case stdout, stderr
+        case cause, stdout, stderr
         case stdoutBase64 = "stdout_base64"
         case stderrBase64 = "stderr_base64"
         case stdoutTruncated = "stdout_truncated"

@@ -186,6 +186,12 @@ final class TestServer: Sendable {
             TestEnvironment.program, arguments, variables: commandVariables, input: input, within: limit)
     }
 
+    /// What `/metrics` says.
+    func metrics() async throws -> String {
+        let arguments = ["-sS", "--unix-socket", "\(runDirectory)/nightjar.sock", "http://localhost/metrics"]
+        return try await ChildProgram.run("/usr/bin/curl", arguments, variables: TestEnvironment.childVariables).text
+    }
+
     var commandVariables: [String: String] {
         TestEnvironment.childVariables.merging(["NIGHTJAR_URL": url]) { $1 }
     }
