@@ -92,7 +92,7 @@ extension SandboxRuntime {
         return PrebootKind(
             tier: configuration.defaultTier, template: spec.value.template,
             templateVersion: template.resource.version, initLayer: shared.withLock { $0.initLayer },
-            limits: spec.value.limits, durable: spec.isDurable)
+            limits: ResourceLimits(spec.value.limits.over(template.resource.limits)), durable: spec.isDurable)
     }
 
     private func bootAhead(_ kind: PrebootKind) async {
