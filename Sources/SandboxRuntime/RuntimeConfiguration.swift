@@ -37,6 +37,8 @@ public struct RuntimeConfiguration: Sendable {
     public var freshMemory: Int64 = 64 << 20
     /// Bytes that a checkpoint leaves free on the device.
     public var reservedSpace: Int64 = 256 << 20
+    /// Sandboxes that are booted ahead, at most: 0 to 64.
+    public var preboot = 0
 
     public init(initBinary: String) { self.initBinary = initBinary }
 

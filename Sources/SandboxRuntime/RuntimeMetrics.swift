@@ -16,6 +16,14 @@ struct RuntimeMetrics: Sendable {
             .recordNanoseconds(Int64(seconds * 1e9))
     }
 
+    /// How many sandboxes wait that were booted ahead.
+    func prebooted(_ count: Int) { Gauge(label: "nightjar_prebooted_sandboxes").record(count) }
+
+    /// Counts a creation that found one that was booted ahead, or did not.
+    func prebootedTaken(_ found: Bool) {
+        Counter(label: "nightjar_prebooted_taken_total", dimensions: [("outcome", found ? "hit" : "miss")]).increment()
+    }
+
     func postponed() { Counter(label: "nightjar_standby_postponed_total").increment() }
 
     func lost(outOfMemory: Bool) {

@@ -45,6 +45,8 @@ extension SandboxRuntime {
         guard admission.beginRound() else { return }
         repeat {
             guard let shortfall = admission.grant() else { continue }
+            // What nobody has asked for yet goes first.
+            if giveUpPrebooted() { continue }
             for victim in victims(shortfall) { evict(victim) }
         } while admission.endRound()
     }
@@ -143,7 +145,7 @@ extension SandboxRuntime {
     private func relieve() {
         let queue = admission.queue
         guard !queue.held.isEmpty, queue.leaving.count < 2, let available = admission.policy.availableMemory(),
-            available < admission.policy.memoryReserve
+            available < admission.policy.memoryReserve, !giveUpPrebooted()
         else { return }
         for victim in victims(.init(demand: .none, isReal: true)) { evict(victim) }
     }

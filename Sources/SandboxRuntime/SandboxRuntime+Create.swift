@@ -37,27 +37,35 @@ extension SandboxRuntime {
     private func createOnce(_ spec: ValidatedSpec, _ idempotency: Idempotency?) async throws -> SandboxResource {
         if isStopping { throw SandboxError.stopping }
         guard registry.isLoaded else { throw SandboxError.starting }
-        let transition = Transition(.create, beginning: ExecutionID())
+        let member = await takePrebooted(for: spec)
+        let transition = Transition(.create, beginning: member?.incarnation.id ?? ExecutionID())
         transition.patience = AdmissionWait.limit
-        let id = SandboxID()
+        let id = member?.id ?? SandboxID()
         if let idempotency {
             let mine = Registry.PendingKey(fingerprint: idempotency.fingerprint, transition: transition, sandbox: id)
-            if let other = registry.claim(idempotency.key, mine) { return try await result(of: other, idempotency) }
+            if let other = registry.claim(idempotency.key, mine) {
+                if let member { await giveBack(member) }
+                return try await result(of: other, idempotency)
+            }
         }
         let sandbox: Sandbox
         do {
             if let idempotency, let former = try await formerResult(idempotency) {
                 // Those who came meanwhile have the same key, and find what this one found.
                 release(idempotency, transition, .success(()))
+                if let member { await giveBack(member) }
                 return former
             }
             sandbox = try await prepare(spec, id, transition)
         } catch {
             if let idempotency { release(idempotency, transition, .failure(.from(error))) }
+            if let member { await giveBack(member) }
             throw error
         }
         let accepted = operations.submit {
-            await self.perform(transition, on: sandbox) { try await self.create(sandbox, transition, idempotency) }
+            await self.perform(transition, on: sandbox) {
+                try await self.create(sandbox, transition, idempotency, member)
+            }
             if let idempotency { self.registry.release(idempotency.key) }
         }
         if !accepted { transition.finish(.failure(.stopping)) }
@@ -122,15 +130,16 @@ extension SandboxRuntime {
         return sandbox
     }
 
-    private func create(_ sandbox: Sandbox, _ transition: Transition, _ idempotency: Idempotency?) async throws {
+    private func create(
+        _ sandbox: Sandbox, _ transition: Transition, _ idempotency: Idempotency?, _ member: Prebooted?
+    ) async throws {
         do {
             let record = sandbox.record
             try await store.insert(
                 record, idempotency: idempotency, events: [event("sandbox.created", sandbox)], durability: .process)
             feed.signal()
             try await admitted(sandbox, transition, growth: configuration.freshMemory) {
-                try await storage.createSandbox(sandbox.id, durable: sandbox.durable)
-                let incarnation = try await launch(sandbox, transition)
+                let incarnation = try await begin(sandbox, transition, member)
                 // From here on it is promised to the caller.
                 try await confirmRunning(
                     sandbox, transition, incarnation, from: "creating", durability: sandbox.durable ? .device : .process
@@ -140,6 +149,18 @@ extension SandboxRuntime {
             await undoCreation(sandbox, transition, error)
             throw error
         }
+    }
+
+    /// The processes of a new sandbox: those that were booted ahead, if there are some and they answer, or its own.
+    private func begin(
+        _ sandbox: Sandbox, _ transition: Transition, _ member: Prebooted?
+    ) async throws -> Incarnation {
+        starts.add(1, ordering: .relaxed)
+        if let member, let incarnation = try await adopt(member, as: sandbox) {
+            return try await owned(incarnation, sandbox, transition)
+        }
+        try await storage.createSandbox(sandbox.id, durable: sandbox.durable)
+        return try await launch(sandbox, transition)
     }
 
     private func undoCreation(_ sandbox: Sandbox, _ transition: Transition, _ error: any Error) async {

@@ -133,7 +133,8 @@ extension SandboxRuntime {
     /// Whether the server is ready, and how many sandboxes are in each state.
     public func health() -> HealthResource {
         let counts = Dictionary(grouping: registry.all, by: { $0.state.rawValue }).mapValues(\.count)
-        return HealthResource(status: isReady ? "ok" : "starting", sandboxes: counts)
+        return HealthResource(
+            status: isReady ? "ok" : "starting", sandboxes: counts, prebooted: prebooted.withLock { $0.count })
     }
 
     /// Changes labels or rules of life.

@@ -189,7 +189,7 @@ extension SandboxRuntime {
     }
 
     /// Refuses an incarnation that came too late: a deletion has overtaken its transition.
-    private func owned(
+    func owned(
         _ incarnation: Incarnation, _ sandbox: Sandbox, _ transition: Transition
     ) async throws -> Incarnation {
         if isCurrent(transition, sandbox) { return incarnation }
@@ -218,15 +218,21 @@ extension SandboxRuntime {
         guard let execution = transition.execution else {
             throw SandboxError(.internalError, "A start has no execution.")
         }
-        let rootfs = try await rootfs(of: sandbox)
-        try await storage.prepareRoot(of: sandbox.id, fresh: fresh)
-        let paths = storage.paths(of: sandbox.id)
+        return try await startRequest(
+            sandbox.id, execution, rootfs: try await rootfs(of: sandbox), initLayer: initLayer,
+            hostname: sandbox.name ?? sandbox.id.hostname, limits: sandbox.limits, durable: sandbox.durable,
+            fresh: fresh)
+    }
+
+    func startRequest(
+        _ id: SandboxID, _ execution: ExecutionID, rootfs: String, initLayer: String, hostname: String,
+        limits: ResourceLimits, durable: Bool, fresh: Bool
+    ) async throws -> StartRequest {
+        try await storage.prepareRoot(of: id, fresh: fresh)
+        let paths = storage.paths(of: id)
         let root = SandboxRoot(
-            lower: [storage.initLayerPath(initLayer), rootfs], upper: paths.upper, work: paths.work,
-            volatile: !sandbox.durable)
-        return StartRequest(
-            sandbox: sandbox.id, execution: execution, root: root, hostname: sandbox.name ?? sandbox.id.hostname,
-            limits: sandbox.limits)
+            lower: [storage.initLayerPath(initLayer), rootfs], upper: paths.upper, work: paths.work, volatile: !durable)
+        return StartRequest(sandbox: id, execution: execution, root: root, hostname: hostname, limits: limits)
     }
 
     /// The root of the template's version that the sandbox was created from.

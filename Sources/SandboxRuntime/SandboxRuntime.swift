@@ -37,6 +37,10 @@ public final class SandboxRuntime: Service, Sendable {
     let admission: Admission
     /// Numbers changes of specifications in the order of the store.
     let specChanges = Atomic<UInt64>(0)
+    /// Sandboxes that were booted ahead.
+    let prebooted: Mutex<PrebootPool<Prebooted>>
+    /// Counts starts of processes, for those who must not disturb them.
+    let starts = Atomic<Int>(0)
 
     struct Shared: Sendable {
         var ready = false
@@ -64,6 +68,7 @@ public final class SandboxRuntime: Service, Sendable {
         self.logger = logger
         self.clock = clock
         admission = Admission(policy: configuration.admission)
+        prebooted = Mutex(PrebootPool(maximum: max(0, configuration.preboot)))
     }
 
     /// Takes over what a former server left, then looks after the sandboxes until it is told to end.
@@ -82,6 +87,7 @@ public final class SandboxRuntime: Service, Sendable {
                 try await self.reconcile()
                 await self.supervise()
             }
+            group.addTask { await self.preboot() }
             group.addTask {
                 try? await gracefulShutdown()
                 await self.drain()
@@ -104,6 +110,8 @@ public final class SandboxRuntime: Service, Sendable {
         while operations.pending > 0, clock.moment < deadline, !Task.isCancelled {
             try? await Task.sleep(for: .milliseconds(10))
         }
+        // A cancelled server ends like a killed one: the next one removes what nobody owns.
+        if !Task.isCancelled { await endPreboot() }
         feed.end()
         for sandbox in registry.all {
             await sandbox.machine.withLock { $0.incarnation }?.session.close()

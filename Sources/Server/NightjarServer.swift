@@ -76,6 +76,7 @@ public struct NightjarServer: Sendable {
         }
         var settings = RuntimeConfiguration(initBinary: programs.guestInit)
         settings.admission = options.admission.policy
+        settings.preboot = options.preboot
         let runtime = SandboxRuntime(
             store: store, drivers: [ability.tier: driver], storage: storage, images: TemplateStore(directory: storage),
             configuration: settings, logger: Logger(label: "nightjar.runtime"))

@@ -26,6 +26,8 @@ public struct ServerOptions: Sendable {
     /// `NIGHTJAR_RATE_LIMIT`, `NIGHTJAR_RATE_BURST` and `NIGHTJAR_KEY_STREAMS`: what each key may do; see
     /// ``AccessLimits``. The key of the key file and the Unix socket are not bound.
     public var accessLimits = AccessLimits()
+    /// `NIGHTJAR_PREBOOT`: how many sandboxes are booted ahead for creations to come, at most; 0 to 64.
+    public var preboot = 4
     /// `NIGHTJAR_LIBEXEC`: where `nightjar-init` and `nightjar-shim` are. Default: beside this program.
     public var libexec: String?
     /// `NIGHTJAR_RUNSC`: runsc's path. Default: looked up in `PATH` and the usual directories.
@@ -79,6 +81,7 @@ public struct ServerOptions: Sendable {
         }
         if let count = try number("RATE_BURST", 1...1_000_000) { accessLimits.burst = count }
         if let count = try number("KEY_STREAMS", 1...8192) { accessLimits.concurrentStreams = count }
+        if let count = try number("PREBOOT", 0...64) { preboot = count }
     }
 
     public var socketPath: String { runDirectory + "/nightjar.sock" }
@@ -127,6 +130,9 @@ public struct ServerOptions: Sendable {
         }
         guard (0...64).contains(prewarm) else {
             throw SandboxError(.invalidRequest, "prewarm must be between 0 and 64.")
+        }
+        guard (0...64).contains(preboot) else {
+            throw SandboxError(.invalidRequest, "preboot must be between 0 and 64.")
         }
         _ = try tcpAddress()
     }

@@ -240,7 +240,7 @@ import Yams
                     waiting: 0, limit: 0, longestWait: 0, timeout: 0, fairLabel: "", starting: 0, parallelStarts: 0,
                     leaving: 0)))
         try check("Version", VersionResource(version: "", api: "", wireGeneration: 1))
-        try check("Health", HealthResource(status: "ok", sandboxes: [:]))
+        try check("Health", HealthResource(status: "ok", sandboxes: [:], prebooted: 0))
         var request = ExecRequest(command: [])
         (request.env, request.directory, request.user, request.timeout) = ([:], "", "", 1)
         (request.limits, request.retainedOutput) = ([], 1)

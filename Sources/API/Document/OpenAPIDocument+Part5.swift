@@ -241,10 +241,11 @@ extension OpenAPIDocument {
                 network: {type: array, items: {type: string}}
             Health:
               type: object
-              required: [status, sandboxes]
+              required: [status, sandboxes, prebooted]
               properties:
                 status: {type: string, enum: [ok, starting]}
                 sandboxes: {type: object, additionalProperties: {type: integer}}
+                prebooted: {type: integer, description: Sandboxes that were booted ahead and wait for a creation}
             Version:
               type: object
               required: [version, api, wire_generation]

@@ -12,12 +12,15 @@ final class RunscBaseline: Sendable {
     private let reaper: ChildReaper
     private let queue = DispatchQueue(label: "nightjar.bench.runsc")
 
-    static let touch = """
+    /// A program that holds so much memory with random contents.
+    static func touch(_ mebibytes: Int) -> String {
+        """
         import os, time
-        memory = os.urandom(64 << 20)
+        memory = [os.urandom(1 << 20) for _ in range(\(mebibytes))]
         print("ready", flush=True)
         while True: time.sleep(1000)
         """
+    }
 
     /// - Parameters:
     ///   - rootfs: The template's; it is not changed.
@@ -65,7 +68,7 @@ final class RunscBaseline: Sendable {
 
     /// `runsc restore -detach` of an image that ``makeImage(_:)`` made.
     func restore(_ id: String, image: String) async throws -> Double {
-        let bundle = try makeBundle(id, ["/usr/bin/python3", "-c", Self.touch])
+        let bundle = try makeBundle(id, ["/usr/bin/python3", "-c", Self.touch(64)])
         return try await blocking {
             try self.call(["restore", "-detach", "-bundle", bundle, "-image-path", image, id])
         }
@@ -86,11 +89,17 @@ final class RunscBaseline: Sendable {
         _ = try await blocking { try self.call(["run", "-detach", "-bundle", bundle, id]) }
     }
 
-    /// Runs a container that has touched 64 MiB and writes its checkpoint, without compression.
+    /// Runs a container that holds 64 MiB, and writes its checkpoint without compression.
     func makeImage(_ id: String) async throws -> String {
-        let bundle = try makeBundle(id, ["/usr/bin/python3", "-c", Self.touch])
-        let image = "\(directory)/image-\(id)"
-        try FileManager.default.createDirectory(atPath: image, withIntermediateDirectories: true)
+        try await startTouching(id, mebibytes: 64)
+        let (image, _) = try await checkpoint(id)
+        _ = try await delete(id)
+        return image
+    }
+
+    /// Starts a container that holds so much memory, and waits until it does.
+    func startTouching(_ id: String, mebibytes: Int) async throws {
+        let bundle = try makeBundle(id, ["/usr/bin/python3", "-c", Self.touch(mebibytes)])
         try await blocking {
             let pipe = Pipe()
             let pid = try self.reaper.spawn(
@@ -100,10 +109,18 @@ final class RunscBaseline: Sendable {
             guard self.reaper.wait(pid) == 0, try pipe.fileHandleForReading.read(upToCount: 6)?.count == 6 else {
                 throw Self.failed("run", 1, "")
             }
-            _ = try self.call(["checkpoint", "-compression", "none", "-image-path", image, id])
         }
-        _ = try await delete(id)
-        return image
+    }
+
+    /// `runsc checkpoint -compression none`, to its exit: nothing is synced to the device.
+    func checkpoint(_ id: String) async throws -> (image: String, milliseconds: Double) {
+        let image = "\(directory)/image-\(id)"
+        try? FileManager.default.removeItem(atPath: image)
+        try FileManager.default.createDirectory(atPath: image, withIntermediateDirectories: true)
+        let time = try await blocking {
+            try self.call(["checkpoint", "-compression", "none", "-image-path", image, id])
+        }
+        return (image, time)
     }
 
     private func command(_ words: [String]) -> [String] {

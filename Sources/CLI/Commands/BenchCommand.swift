@@ -6,7 +6,7 @@ internal import SandboxModel
 struct BenchCommand: AsyncParsableCommand, FormattedCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measure latencies against runsc used by hand, in the same run.",
+        abstract: "Measure against runsc used by hand, in the same run.",
         discussion: """
             Needs root, runsc, and a server on this machine. Samples of the server and of its baseline alternate. Keep the \
             machine quiet meanwhile.
@@ -17,12 +17,14 @@ struct BenchCommand: AsyncParsableCommand, FormattedCommand {
         shouldDisplay: false)
 
     enum Part: String, CaseIterable {
-        case exec, tti, pause, wake, delete
+        case exec, tti, cold, pause, wake, delete, standby, execs, files, burst, api, memory
+
+        static let names = allCases.map(\.rawValue).joined(separator: ", ")
     }
 
     @Option(help: "Samples of each kind.") var samples = 100
     @Option(help: "Rounds before those that count.") var warmUp = 10
-    @Option(help: "Only this part (exec, tti, pause, wake or delete); may be repeated.", transform: choice)
+    @Option(help: "Only this part (\(Part.names)); may be repeated.", transform: choice)
     var only: [Part] = []
     @Option(help: "The template of the sandboxes.") var template = "base"
     @Option(
@@ -83,7 +85,15 @@ struct BenchCommand: AsyncParsableCommand, FormattedCommand {
             case .tti: rows.append(try await bench.timeToInteractive())
             case .pause: rows += try await bench.pauseAndResume()
             case .wake: rows.append(try await bench.wake())
+            case .cold: rows.append(try await bench.coldTimeToInteractive())
             case .delete: rows.append(try await bench.delete())
+            case .standby:
+                for mebibytes in [64, 512] { rows.append(try await bench.standby(mebibytes: mebibytes)) }
+            case .execs: rows += try await bench.concurrentExecs()
+            case .files: rows += try await bench.files()
+            case .burst: rows += try await bench.bursts()
+            case .api: rows += try await bench.apiThroughput()
+            case .memory: rows += try await bench.memory()
             }
         }
         return rows

@@ -64,6 +64,34 @@ enum HostView {
         return program ?? process.name
     }
 
+    /// Pages in memory, in KiB.
+    struct Pages {
+        /// A page of `n` processes counts as the `n`th part of it in each.
+        var proportional = 0
+        var resident = 0
+        /// Of pages that no other process has.
+        var own = 0
+    }
+
+    /// The pages of a sandbox's processes. Needs root.
+    static func pages(of id: String) -> Pages {
+        var pages = Pages()
+        for process in processes(of: id) {
+            let text = try? String(contentsOfFile: "/proc/\(process.pid)/smaps_rollup", encoding: .utf8)
+            for line in (text ?? "").split(separator: "\n") {
+                let words = line.split(separator: " ")
+                guard words.count >= 2, let kibibytes = Int(words[1]) else { continue }
+                switch words[0] {
+                case "Pss:": pages.proportional += kibibytes
+                case "Rss:": pages.resident += kibibytes
+                case "Private_Clean:", "Private_Dirty:": pages.own += kibibytes
+                default: break
+                }
+            }
+        }
+        return pages
+    }
+
     /// Bytes of RAM that are free or can be made free at once.
     static func availableMemory() -> Int64? {
         guard let text = try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8),

@@ -1,10 +1,11 @@
 internal import Foundation
 
-/// Times of one kind, in milliseconds.
+/// Figures of one kind: mostly times, in milliseconds.
 struct Samples: Sendable {
     private(set) var values: [Double] = []
 
-    mutating func add(_ milliseconds: Double) { values.append(milliseconds) }
+    mutating func add(_ value: Double) { values.append(value) }
+    mutating func add(_ others: Samples) { values += others.values }
 
     var count: Int { values.count }
     var maximum: Double { values.max() ?? .nan }

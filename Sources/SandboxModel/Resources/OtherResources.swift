@@ -152,9 +152,12 @@ public struct HealthResource: Sendable, Hashable, Codable {
     /// `ok`, or `starting` while the server reconciles its records with the machine.
     public var status: String
     public var sandboxes: [String: Int]
-    public init(status: String, sandboxes: [String: Int]) {
+    /// Sandboxes that were booted ahead and wait for a creation; they are not among ``sandboxes``.
+    public var prebooted: Int
+    public init(status: String, sandboxes: [String: Int], prebooted: Int) {
         self.status = status
         self.sandboxes = sandboxes
+        self.prebooted = prebooted
     }
 }
 

@@ -17,7 +17,7 @@ final class TestServer: Sendable {
     var url: String { "unix://\(runDirectory)/nightjar.sock" }
     var logPath: String { directory + "/server.log" }
 
-    /// More options of `serve`.
+    /// More options of `serve`. Without any, nothing is booted ahead.
     private let options: [String]
 
     init(options: [String] = []) throws {
@@ -67,7 +67,7 @@ final class TestServer: Sendable {
                 "serve", "--data-dir", dataDirectory, "--run-dir", runDirectory, "--listen", "127.0.0.1:0",
                 "--log-level",
                 "debug",
-            ] + options
+            ] + (options.contains("--preboot") ? options : options + ["--preboot", "0"])
         let child = try ChildProgram(
             TestEnvironment.program, arguments, variables: variables, output: log, error: log)
         process.withLock { $0 = child }
