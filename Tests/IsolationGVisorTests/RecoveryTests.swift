@@ -37,6 +37,18 @@ struct RecoveryTests {
         }
     }
 
+    @Test func `a session that broke is opened again by the same server`() async throws {
+        try await Fixture.with { fixture in
+            let request = try fixture.request()
+            let execution = try await fixture.driver.start(request)
+            await execution.guest.close()
+            let again = try await fixture.driver.reattach(request.execution)
+            #expect(try await again.shell("echo on") == "on\n")
+            try await fixture.driver.destroy(request.execution)
+            await #expect(throws: SandboxError.self) { try await fixture.driver.reattach(request.execution) }
+        }
+    }
+
     @Test func `a sandbox that was paused when the server died is reattached running`() async throws {
         try await Fixture.with { fixture in
             for mark in [GVisorSlot.Mark.paused, .pausing, .resuming] {

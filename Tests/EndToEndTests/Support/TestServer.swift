@@ -19,9 +19,12 @@ final class TestServer: Sendable {
 
     /// More options of `serve`. Without any, nothing is booted ahead.
     private let options: [String]
+    /// Where the shim and the init are.
+    private let programs: String
 
-    init(options: [String] = []) throws {
+    init(options: [String] = [], programs: String = TestEnvironment.libexec) throws {
         self.options = options
+        self.programs = programs
         directory = "\(TestEnvironment.temporary)/e2e-\(UUID().uuidString.prefix(6).lowercased())"
         for path in ["/data/templates", "/run", "/home"] {
             try FileManager.default.createDirectory(atPath: directory + path, withIntermediateDirectories: true)
@@ -39,9 +42,10 @@ final class TestServer: Sendable {
 
     /// Runs a server for `body`; afterwards nothing of it may be left.
     static func with<R>(
-        _ options: [String] = [], _ body: (TestServer) async throws -> R
+        _ options: [String] = [], programs: String = TestEnvironment.libexec,
+        _ body: (TestServer) async throws -> R
     ) async throws -> R {
-        let server = try TestServer(options: options)
+        let server = try TestServer(options: options, programs: programs)
         do {
             try await server.start()
             let result = try await body(server)
@@ -61,7 +65,7 @@ final class TestServer: Sendable {
     func start() async throws {
         guard let log = FileHandle(forUpdatingAtPath: logPath) else { throw TestFailure("there is no log") }
         try log.seekToEnd()
-        let variables = TestEnvironment.childVariables.merging(["NIGHTJAR_LIBEXEC": TestEnvironment.libexec]) { $1 }
+        let variables = TestEnvironment.childVariables.merging(["NIGHTJAR_LIBEXEC": programs]) { $1 }
         let arguments =
             [
                 "serve", "--data-dir", dataDirectory, "--run-dir", runDirectory, "--listen", "127.0.0.1:0",
