@@ -1,6 +1,37 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part4 = #"""
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      required: [target, path]
+                      properties:
+                        target: {type: string, minLength: 1, maxLength: 4095, pattern: "^[^\\x00]+$", description: What it points to; may be relative}
+                        path: {$ref: '#/components/schemas/Path'}
+                        user: {$ref: '#/components/schemas/User'}
+              responses:
+                '204': {description: It is there}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/files/watch:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/path'}
+            get:
               operationId: watchFiles
               tags: [files]
               summary: Changes in a directory as server-sent events
@@ -275,6 +306,31 @@ extension OpenAPIDocument {
                     starting: {type: integer, minimum: 0}
                     parallel_starts: {type: integer, description: How many are started at once}
                     leaving: {type: integer, minimum: 0, description: Sandboxes that are being put to standby to make room}
+            Usage:
+              type: object
+              required: [from, to, items]
+              properties:
+                from: {$ref: '#/components/schemas/Time'}
+                to: {$ref: '#/components/schemas/Time'}
+                items: {type: array, items: {$ref: '#/components/schemas/UsageItem'}}
+                next_cursor: {type: string, description: Absent on the last page}
+            UsageItem:
+              type: object
+              required: [from, to, cpu_seconds, running_seconds, memory_gib_seconds, limit_gib_seconds, standby_seconds, standby_gib_seconds]
+              properties:
+                sandbox: {type: string, description: With group_by sandbox}
+                name: {type: string}
+                deleted_at: {$ref: '#/components/schemas/Time'}
+                label: {type: string, description: With group_by label}
+                value: {type: string, description: Absent for what was used without the label}
+                from: {$ref: '#/components/schemas/Time'}
+                to: {$ref: '#/components/schemas/Time'}
+                cpu_seconds: {type: number, minimum: 0, description: 'On the host: guest, gVisor, file access'}
+                running_seconds: {type: number, minimum: 0, description: 'With processes, running or paused'}
+                memory_gib_seconds: {type: number, minimum: 0, description: RAM that was really occupied}
+                limit_gib_seconds: {type: number, minimum: 0, description: The memory limit while it had processes}
+                standby_seconds: {type: number, minimum: 0, description: Asleep on disk}
+                standby_gib_seconds: {type: number, minimum: 0, description: Memory on disk while asleep}
             Time: {type: string, format: date-time}
             Name: {type: string, minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$'}
             SandboxReference:
@@ -325,61 +381,5 @@ extension OpenAPIDocument {
               type: object
               additionalProperties: false
               properties:
-                memory_mib: {type: integer, minimum: 128, maximum: 1048576, default: 2048}
-                cpus: {type: number, minimum: 0.1, maximum: 256, default: 2}
-                pids: {type: integer, minimum: 16, maximum: 65536, default: 1024}
-            SandboxSpec:
-              type: object
-              additionalProperties: false
-              properties:
-                name: {$ref: '#/components/schemas/Name', description: Makes it durable}
-                template: {$ref: '#/components/schemas/Name', default: base}
-                labels: {$ref: '#/components/schemas/Labels'}
-                env: {$ref: '#/components/schemas/Environment', description: For every process}
-                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
-                limits: {$ref: '#/components/schemas/LimitsSpec'}
-                network: {type: string, enum: [none], default: none}
-            Sandbox:
-              type: object
-              required: [id, durable, state, awake_because, template, template_version, isolation, labels, lifecycle, limits, network, created_at, state_changed_at, last_active_at, wakes]
-              properties:
-                id: {type: string, pattern: '^sb_[a-z2-7]{20}$'}
-                name: {type: string}
-                durable: {type: boolean}
-                state: {$ref: '#/components/schemas/State'}
-                awake_because: {type: array, items: {type: string}, description: Why it does not sleep}
-                template: {type: string}
-                template_version: {type: string}
-                isolation: {type: string}
-                labels: {$ref: '#/components/schemas/Labels'}
-                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
-                limits: {$ref: '#/components/schemas/LimitsSpec'}
-                network: {type: string}
-                created_at: {$ref: '#/components/schemas/Time'}
-                state_changed_at: {$ref: '#/components/schemas/Time'}
-                last_active_at: {$ref: '#/components/schemas/Time'}
-                idle_at: {$ref: '#/components/schemas/Time', description: When it will have been idle long enough}
-                expires_at: {$ref: '#/components/schemas/Time'}
-                wakes: {type: integer, description: How often it woke from standby}
-                checkpoint_bytes: {type: integer, description: 'While it sleeps: bytes of its memory on disk'}
-                problem:
-                  type: object
-                  required: [code, message, at]
-                  properties:
-                    code: {$ref: '#/components/schemas/ErrorCode'}
-                    message: {type: string}
-                    at: {$ref: '#/components/schemas/Time'}
-            SandboxMetrics:
-              type: object
-              required: [state, cpu_seconds, memory_bytes, host_processes, disk_bytes]
-              properties:
-                state: {$ref: '#/components/schemas/State'}
-                cpu_seconds: {type: number, description: On the host since it was last started or woken}
-                memory_bytes: {type: integer, description: On the host now}
-                host_processes: {type: integer}
-                disk_bytes: {type: integer}
-                guest:
-                  type: object
-                  required: [cpu_user_seconds, cpu_system_seconds, memory_total_bytes, memory_available_bytes, processes, uptime_seconds]
         """# + "\n"
 }

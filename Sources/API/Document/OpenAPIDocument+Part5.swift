@@ -1,6 +1,62 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part5 = #"""
+                memory_mib: {type: integer, minimum: 128, maximum: 1048576, default: 2048}
+                cpus: {type: number, minimum: 0.1, maximum: 256, default: 2}
+                pids: {type: integer, minimum: 16, maximum: 65536, default: 1024}
+            SandboxSpec:
+              type: object
+              additionalProperties: false
+              properties:
+                name: {$ref: '#/components/schemas/Name', description: Makes it durable}
+                template: {$ref: '#/components/schemas/Name', default: base}
+                labels: {$ref: '#/components/schemas/Labels'}
+                env: {$ref: '#/components/schemas/Environment', description: For every process}
+                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
+                limits: {$ref: '#/components/schemas/LimitsSpec'}
+                network: {type: string, enum: [none], default: none}
+            Sandbox:
+              type: object
+              required: [id, durable, state, awake_because, template, template_version, isolation, labels, lifecycle, limits, network, created_at, state_changed_at, last_active_at, wakes]
+              properties:
+                id: {type: string, pattern: '^sb_[a-z2-7]{20}$'}
+                name: {type: string}
+                durable: {type: boolean}
+                state: {$ref: '#/components/schemas/State'}
+                awake_because: {type: array, items: {type: string}, description: Why it does not sleep}
+                template: {type: string}
+                template_version: {type: string}
+                isolation: {type: string}
+                labels: {$ref: '#/components/schemas/Labels'}
+                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
+                limits: {$ref: '#/components/schemas/LimitsSpec'}
+                network: {type: string}
+                created_at: {$ref: '#/components/schemas/Time'}
+                state_changed_at: {$ref: '#/components/schemas/Time'}
+                last_active_at: {$ref: '#/components/schemas/Time'}
+                idle_at: {$ref: '#/components/schemas/Time', description: When it will have been idle long enough}
+                expires_at: {$ref: '#/components/schemas/Time'}
+                wakes: {type: integer, description: How often it woke from standby}
+                checkpoint_bytes: {type: integer, description: 'While it sleeps: bytes of its memory on disk'}
+                problem:
+                  type: object
+                  required: [code, message, at]
+                  properties:
+                    code: {$ref: '#/components/schemas/ErrorCode'}
+                    message: {type: string}
+                    at: {$ref: '#/components/schemas/Time'}
+            SandboxMetrics:
+              type: object
+              required: [state, cpu_seconds, memory_bytes, host_processes, disk_bytes]
+              properties:
+                state: {$ref: '#/components/schemas/State'}
+                cpu_seconds: {type: number, description: On the host since it was last started or woken}
+                memory_bytes: {type: integer, description: On the host now}
+                host_processes: {type: integer}
+                disk_bytes: {type: integer}
+                guest:
+                  type: object
+                  required: [cpu_user_seconds, cpu_system_seconds, memory_total_bytes, memory_available_bytes, processes, uptime_seconds]
                   properties:
                     cpu_user_seconds: {type: number}
                     cpu_system_seconds: {type: number}
