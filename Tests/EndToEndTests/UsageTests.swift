@@ -6,7 +6,8 @@ import Testing
 extension EndToEnd {
     /// What sandboxes have used.
     @Suite struct Usage {
-        @Test func `use outlives kill -9 of the server and the sandbox itself, and counts nothing twice`() async throws {
+        @Test func `use outlives kill -9 of the server and the sandbox itself, and counts nothing twice`() async throws
+        {
             try await TestServer.with { server in
                 let client = server.client
                 var spec = SandboxSpec(name: "u", labels: ["tenant": "acme"])

@@ -65,8 +65,9 @@ final class Node: Sendable {
         let directory = try DataDirectory(path: path)
         let store = try CheckingStore(SQLiteStore(path: directory.databasePath))
         let runtime = SandboxRuntime(
-            store: store, usage: store, drivers: ["gvisor": FakeDriver(world: world, version: version)], storage: directory,
-            images: TemplateStore(directory: directory), configuration: configuration, logger: quiet, clock: clock)
+            store: store, usage: store, drivers: ["gvisor": FakeDriver(world: world, version: version)],
+            storage: directory, images: TemplateStore(directory: directory), configuration: configuration,
+            logger: quiet, clock: clock)
         return try await withThrowingTaskGroup(of: R?.self) { group in
             group.addTask {
                 try await runtime.run()

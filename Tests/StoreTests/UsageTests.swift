@@ -12,7 +12,9 @@ import Testing
     private static let start: Int64 = 500_000 * hour
     private static let gibibyte = Int64(1) << 30
 
-    private func time(_ seconds: Double) -> Timestamp { Timestamp(unixNanoseconds: Self.start).adding(seconds: seconds) }
+    private func time(_ seconds: Double) -> Timestamp {
+        Timestamp(unixNanoseconds: Self.start).adding(seconds: seconds)
+    }
 
     private func withStore(_ body: (SQLiteStore) async throws -> Void) async throws {
         let path = NSTemporaryDirectory() + "nightjar-usage-\(UUID().uuidString).sqlite"
@@ -79,11 +81,11 @@ import Testing
             try await store.meter([try reading(one, at: 10, cpu: 3)])
             var status = one.status
             (status.state, status.changedAt, status.execution) = (.stopped, time(10), nil)
-            try await store.setStatus(status, initLayer: nil, of: one.id, events: [], durability: .process)
+            _ = try await store.setStatus(status, initLayer: nil, of: one.id, events: [], durability: .process)
             try await store.meter([try reading(one, at: 20, cpu: 9)])
             let second = ExecutionID()
             (status.state, status.changedAt, status.execution) = (.running, time(30), second)
-            try await store.setStatus(status, initLayer: nil, of: one.id, events: [], durability: .process)
+            _ = try await store.setStatus(status, initLayer: nil, of: one.id, events: [], durability: .process)
             try await store.meter([
                 try reading(one, at: 40, cpu: 9), try reading(one, at: 40, cpu: 1, execution: second),
             ])
@@ -113,9 +115,9 @@ import Testing
             var status = one.status
             (status.state, status.changedAt, status.execution) = (.standby, time(1800), nil)
             status.checkpoint = .init(generation: 1, bytes: Self.gibibyte)
-            try await store.setStatus(status, initLayer: nil, of: one.id, events: [], durability: .device)
+            _ = try await store.setStatus(status, initLayer: nil, of: one.id, events: [], durability: .device)
             // Recorded again: the same sleep.
-            try await store.setStatus(status, initLayer: nil, of: one.id, events: [], durability: .process)
+            _ = try await store.setStatus(status, initLayer: nil, of: one.id, events: [], durability: .process)
             let early = try await lines(store, .sandbox, .hour, now: 7200)
             #expect(early.map(\.amount.standbySeconds) == [1800, 3600])
             #expect(early.map(\.amount.standbyByteSeconds) == [1800, 3600].map { $0 * Double(Self.gibibyte) })
@@ -219,7 +221,7 @@ import Testing
                 var status = record.status
                 (status.state, status.changedAt, status.execution) = (.standby, time(10), nil)
                 status.checkpoint = .init(generation: 1, bytes: 1000)
-                try await store.setStatus(status, initLayer: nil, of: record.id, events: [], durability: .process)
+                _ = try await store.setStatus(status, initLayer: nil, of: record.id, events: [], durability: .process)
             }
             let clock = ContinuousClock()
             let began = clock.now
