@@ -31,6 +31,7 @@ public struct APIService: Sendable {
             addSystemRoutes(to: router)
             addKeyRoutes(to: router)
             addSandboxRoutes(to: router)
+            addUsageRoutes(to: router)
             addProcessRoutes(to: router)
             addStreamRoutes(to: router)
             addFileRoutes(to: router)

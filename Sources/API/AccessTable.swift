@@ -17,7 +17,7 @@ extension APIService {
             .needs(.read),
             [
                 "GET /metrics", "GET /v1/capabilities", "GET /v1/events", "GET /v1/node", "GET /v1/templates",
-                "GET /v1/templates/{template}",
+                "GET /v1/templates/{template}", "GET /v1/usage",
             ]
         )
         add(.needs(.read), ["GET /v1/sandboxes"])

@@ -33,7 +33,8 @@ public struct NightjarCommand: AsyncParsableCommand {
                 name: "The server",
                 subcommands: [
                     ServeCommand.self, KeyCommand.self, EventsCommand.self, TemplateCommand.self,
-                    CapabilitiesCommand.self, NodeCommand.self, DoctorCommand.self, DemoCommand.self,
+                    CapabilitiesCommand.self, NodeCommand.self, UsageCommand.self, DoctorCommand.self,
+                    DemoCommand.self,
                     BenchCommand.self, CompletionCommand.self, ReferenceCommand.self, VersionCommand.self,
                 ]),
         ])

@@ -31,6 +31,11 @@ public struct RuntimeConfiguration: Sendable {
     public var parallelism = 16
     /// Offers `GET http://127.0.0.1:7576/v1/metadata` inside every sandbox; `nil`: not.
     public var metadataPort: UInt16? = 7576
+    /// How often the use of sandboxes that have processes is read and stored. What is used after the last reading of an
+    /// execution whose end nobody saw is lost, never more.
+    public var usageInterval = Duration.seconds(10)
+    /// How long use is remembered.
+    public var usageRetention = Duration.seconds(400 * 86_400)
     /// Who may begin to run, and how others wait.
     public var admission = AdmissionPolicy()
     /// Bytes of memory that a sandbox takes as soon as it runs, beside what it had in memory when it fell asleep.

@@ -1,5 +1,6 @@
 internal import Metrics
 internal import SandboxModel
+internal import Store
 
 /// What `/metrics` says of the runtime.
 struct RuntimeMetrics: Sendable {
@@ -45,6 +46,16 @@ struct RuntimeMetrics: Sendable {
     func evicted(_ outcome: String) {
         Counter(label: "nightjar_evictions_total", dimensions: [("outcome", outcome)]).increment()
     }
+
+    /// Adds what sandboxes used since the readings before.
+    func used(_ amount: UsageAmount) {
+        FloatingPointCounter(label: "nightjar_usage_cpu_seconds_total").increment(by: amount.cpuSeconds)
+        FloatingPointCounter(label: "nightjar_usage_running_seconds_total").increment(by: amount.runningSeconds)
+        FloatingPointCounter(label: "nightjar_usage_memory_byte_seconds_total").increment(by: amount.memoryByteSeconds)
+    }
+
+    /// Bytes of memory that lie on disk.
+    func asleep(bytes: Int64) { Gauge(label: "nightjar_standby_bytes").record(bytes) }
 
     func node(_ queue: AdmissionQueue) {
         let budget = queue.policy.budget

@@ -16,6 +16,8 @@ final class Sandbox: Sendable {
     /// Known once the template was read; a sandbox cannot run before.
     let template: Mutex<Prepared?>
     let machine: Mutex<SandboxMachine>
+    /// When its counters were read last, and of which incarnation.
+    let lastMetered = Mutex<(of: ExecutionID, at: Moment)?>(nil)
     /// What the guest said of itself last, of which incarnation and when.
     let lastMetrics = Mutex<(of: ExecutionID, at: Moment, value: GuestMetrics)?>(nil)
 

@@ -27,6 +27,7 @@ extension SandboxRuntime {
             await turnBack(sandbox, transition, incarnation, suspension)
             throw error
         }
+        await meterLast(sandbox, incarnation)
         do {
             try await recordStandby(sandbox, transition, suspension, bytes: bytes)
         } catch {

@@ -15,6 +15,7 @@ extension SandboxRuntime {
         do {
             try await record(sandbox, transition, .stopping)
             if let incarnation {
+                await meterLast(sandbox, incarnation)
                 await shutDown(sandbox, incarnation, wasPaused: wasPaused)
             }
             try await finishStop(sandbox, transition, incarnation?.id, problem: nil, type: "sandbox.stopped", [:])
@@ -64,6 +65,7 @@ extension SandboxRuntime {
     ) async throws {
         let (message, detail, outOfMemory) = describe(loss)
         telemetry.lost(outOfMemory: outOfMemory)
+        await meterLoss(sandbox, execution)
         if outOfMemory { return try await failOutOfMemory(sandbox, transition, execution, message) }
         let problem = ProblemResource(code: .memoryLost, message: message, at: clock.now)
         do {
@@ -139,7 +141,10 @@ extension SandboxRuntime {
         overtaken?.withdraw(.overtaken)
         do {
             try await record(sandbox, transition, .stopping) { $0.deleting = true }
-            await incarnation?.session.close()
+            if let incarnation {
+                await meterLast(sandbox, incarnation)
+                await incarnation.session.close()
+            }
             let recorded = sandbox.machine.withLock { $0.status.execution }
             let executions = Set([incarnation?.id, overtaken?.execution, recorded].compactMap { $0 })
             for execution in executions { try await destroy(execution, of: sandbox) }

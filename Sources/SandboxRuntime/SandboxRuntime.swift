@@ -19,6 +19,7 @@ internal import Synchronization
 /// `unavailable` while the server starts or stops, and what each says.
 public final class SandboxRuntime: Service, Sendable {
     let store: any SandboxStore
+    let usage: any UsageStore
     let drivers: [String: any IsolationDriver]
     let storage: DataDirectory
     let images: TemplateStore
@@ -50,6 +51,7 @@ public final class SandboxRuntime: Service, Sendable {
 
     /// - Parameters:
     ///   - store: Keeps the records and events.
+    ///   - usage: Keeps what sandboxes used.
     ///   - drivers: By tier.
     ///   - storage: The data directory, locked by this server.
     ///   - images: The templates.
@@ -57,10 +59,12 @@ public final class SandboxRuntime: Service, Sendable {
     ///   - logger: Hears of transitions and failures.
     ///   - clock: The machine's, but in tests.
     public init(
-        store: any SandboxStore, drivers: [String: any IsolationDriver], storage: DataDirectory, images: TemplateStore,
-        configuration: RuntimeConfiguration, logger: Logger, clock: any RuntimeClock = SystemClock()
+        store: any SandboxStore, usage: any UsageStore, drivers: [String: any IsolationDriver], storage: DataDirectory,
+        images: TemplateStore, configuration: RuntimeConfiguration, logger: Logger,
+        clock: any RuntimeClock = SystemClock()
     ) {
         self.store = store
+        self.usage = usage
         self.drivers = drivers
         self.storage = storage
         self.images = images
@@ -85,7 +89,7 @@ public final class SandboxRuntime: Service, Sendable {
             group.addTask { await self.tendAdmission() }
             group.addTask {
                 try await self.reconcile()
-                await self.supervise()
+                await self.whileReady()
             }
             group.addTask { await self.preboot() }
             group.addTask {
@@ -95,6 +99,14 @@ public final class SandboxRuntime: Service, Sendable {
             defer { group.cancelAll() }
             // All but the drain last until they are cancelled; whoever ends first ends the runtime.
             try await group.next()
+        }
+    }
+
+    /// Looks after the sandboxes that were taken over.
+    private func whileReady() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.supervise() }
+            group.addTask { await self.meterUsage() }
         }
     }
 

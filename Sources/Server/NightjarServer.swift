@@ -78,7 +78,8 @@ public struct NightjarServer: Sendable {
         settings.admission = options.admission.policy
         settings.preboot = options.preboot
         let runtime = SandboxRuntime(
-            store: store, drivers: [ability.tier: driver], storage: storage, images: TemplateStore(directory: storage),
+            store: store, usage: store, drivers: [ability.tier: driver], storage: storage,
+            images: TemplateStore(directory: storage),
             configuration: settings, logger: Logger(label: "nightjar.runtime"))
         let access = try await AccessControl(store: store, fileKey: key, limits: options.accessLimits) {
             var time = timespec()

@@ -69,6 +69,7 @@ public final class SQLiteStore: SandboxStore {
         let retention = retention
         try await write(durability) { db in
             try SandboxRow.insert(record, into: db)
+            try UsageRows.created(record, in: db)
             if let idempotency {
                 let oldest = record.createdAt.adding(seconds: -Idempotency.lifetime)
                 try db.execute(
@@ -91,6 +92,7 @@ public final class SQLiteStore: SandboxStore {
         let retention = retention
         return try await write(durability) { db in
             guard try SandboxRow.setStatus(status, initLayer: initLayer, of: id, in: db) else { return false }
+            try UsageRows.changed(status, of: id, in: db)
             try EventRow.append(events, to: db, retention: retention)
             return true
         }
@@ -100,19 +102,21 @@ public final class SQLiteStore: SandboxStore {
         of id: SandboxID, events: [EventDraft],
         _ change: @escaping @Sendable (ValidatedSpec) throws -> (ValidatedSpec, R)
     ) async throws -> (ValidatedSpec, R)? {
-        let retention = retention
+        let (retention, at) = (retention, events.last?.at ?? .now)
         return try await write(.device) { db in
             guard let current = try SandboxRow.spec(of: id, in: db) else { return nil }
             let changed = try change(current)
             try SandboxRow.setSpec(changed.0, of: id, in: db)
+            if changed.0.value.labels != current.value.labels { try UsageRows.relabelled(id, at: at, in: db) }
             try EventRow.append(events, to: db, retention: retention)
             return changed
         }
     }
 
     public func remove(_ id: SandboxID, events: [EventDraft], durability: Durability) async throws {
-        let retention = retention
+        let (retention, at) = (retention, events.last?.at ?? .now)
         try await write(durability) { db in
+            try UsageRows.removed(id, at: at, in: db)
             try db.execute(sql: "DELETE FROM sandboxes WHERE id = ?", arguments: [id.rawValue])
             try EventRow.append(events, to: db, retention: retention)
         }
@@ -198,6 +202,12 @@ public final class SQLiteStore: SandboxStore {
         } catch {
             throw storeError(error)
         }
+    }
+}
+
+extension Timestamp {
+    fileprivate static var now: Timestamp {
+        Timestamp(unixNanoseconds: Int64(Date().timeIntervalSince1970 * 1_000_000) * 1000)
     }
 }
 

@@ -21,6 +21,10 @@ enum Schema {
         migrator.registerMigration("api keys") { db in
             try db.execute(sql: keys)
         }
+        migrator.registerMigration("usage") { db in
+            try db.execute(sql: UsageRows.schema)
+            try UsageRows.openSleeps(in: db)
+        }
         return migrator
     }
 

@@ -41,7 +41,7 @@ struct APIHarness: Sendable {
             Timestamp(unixNanoseconds: 1_000_000_000_000)
         }
         let runtime = SandboxRuntime(
-            store: store, drivers: [:], storage: storage,
+            store: store, usage: store, drivers: [:], storage: storage,
             images: TemplateStore(directory: storage), configuration: RuntimeConfiguration(initBinary: guestInit),
             logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in

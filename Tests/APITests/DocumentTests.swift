@@ -229,6 +229,11 @@ import Yams
         try check(
             "Key", KeyResource(id: "", label: "", scopes: [], createdAt: time, expiresAt: time, secret: ""))
         try check("KeyRequest", KeyRequest(scopes: [], label: "", expiresIn: 1))
+        let use = UsageResource.Item(
+            sandbox: SandboxID(), name: "", deletedAt: time, label: "", value: "", from: time, to: time, cpuSeconds: 0,
+            runningSeconds: 0, memoryGiBSeconds: 0, limitGiBSeconds: 0, standbySeconds: 0, standbyGiBSeconds: 0)
+        try check("UsageItem", use)
+        try check("Usage", UsageResource(from: time, to: time, items: [use], nextCursor: ""))
         let capacity = NodeCapacity(memoryMiB: 1, cpus: 1, sandboxes: 1)
         try check("Capacity", capacity)
         try check(

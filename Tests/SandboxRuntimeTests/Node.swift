@@ -65,8 +65,9 @@ final class Node: Sendable {
         let directory = try DataDirectory(path: path)
         let store = try CheckingStore(SQLiteStore(path: directory.databasePath))
         let runtime = SandboxRuntime(
-            store: store, drivers: ["gvisor": FakeDriver(world: world, version: version)], storage: directory,
-            images: TemplateStore(directory: directory), configuration: configuration, logger: quiet, clock: clock)
+            store: store, usage: store, drivers: ["gvisor": FakeDriver(world: world, version: version)],
+            storage: directory, images: TemplateStore(directory: directory), configuration: configuration,
+            logger: quiet, clock: clock)
         return try await withThrowingTaskGroup(of: R?.self) { group in
             group.addTask {
                 try await runtime.run()
@@ -92,6 +93,8 @@ final class Node: Sendable {
 /// The real store, which also holds every recorded change of state to the table.
 final class CheckingStore: SandboxStore {
     private let base: SQLiteStore
+    /// How many readings of use were written.
+    let metered = Atomic<Int>(0)
     private let last = Mutex<[SandboxID: SandboxState]>([:])
     private let found = Mutex<[String]>([])
     private let isCut = Mutex(false)
@@ -158,6 +161,19 @@ final class CheckingStore: SandboxStore {
     }
     func latestEvent() async throws -> Int64 { try await base.latestEvent() }
     func prune(idempotencyBefore oldest: Timestamp) async throws { try await base.prune(idempotencyBefore: oldest) }
+}
+
+extension CheckingStore: UsageStore {
+    func meter(_ readings: [UsageReading]) async throws -> UsageAmount {
+        try check()
+        metered.add(readings.count, ordering: .relaxed)
+        return try await base.meter(readings)
+    }
+    func usage(_ query: UsageQuery, now: Timestamp, cursor: String?, limit: Int) async throws -> UsagePage {
+        try await base.usage(query, now: now, cursor: cursor, limit: limit)
+    }
+    func sandbox(everNamed name: String) async throws -> SandboxID? { try await base.sandbox(everNamed: name) }
+    func pruneUsage(before oldest: Timestamp) async throws { try await base.pruneUsage(before: oldest) }
 }
 
 /// Waits for a condition, for at most ten seconds.

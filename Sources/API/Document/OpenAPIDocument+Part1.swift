@@ -38,6 +38,7 @@ extension OpenAPIDocument {
           - {name: processes}
           - {name: files}
           - {name: events}
+          - {name: usage}
           - {name: access}
 
         paths:
@@ -116,6 +117,36 @@ extension OpenAPIDocument {
                 '400': {$ref: '#/components/responses/400'}
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+          /v1/usage:
+            get:
+              operationId: getUsage
+              tags: [usage]
+              summary: What sandboxes have used, those that are gone included, in pages
+              description: |
+                Whole hours are told: `from` is rounded down and `to` up. A sandbox that runs is read every 10 s; sleep is told up
+                to now. Use belongs to the labels that the sandbox had then. Groups and buckets without any use are left out.
+                Lines come in the order of group and time.
+              parameters:
+                - {name: from, in: query, description: 'UTC; default: 24 hours before the hour of `to`', schema: {$ref: '#/components/schemas/Time'}}
+                - {name: to, in: query, description: 'UTC; default: now. At most 400 days after `from`', schema: {$ref: '#/components/schemas/Time'}}
+                - name: group_by
+                  in: query
+                  description: What a line stands for, a sandbox, a value of the label KEY (`label:KEY`) or its absence, or everything
+                  schema: {type: string, default: sandbox, pattern: '^(sandbox|total|label:[^=]{1,128})$'}
+                - {name: bucket, in: query, description: 'A line for each hour or day (UTC), or one for all', schema: {type: string, enum: [hour, day, all], default: all}}
+                - {name: sandbox, in: query, description: 'Id or name, also of one that is gone', schema: {$ref: '#/components/schemas/SandboxReference'}}
+                - {name: label, in: query, description: '`key=value`; repeated: all of them', schema: {type: array, items: {type: string, pattern: '^[^=]+='}}}
+                - {name: limit, in: query, schema: {type: integer, minimum: 1, maximum: 1000, default: 100}}
+                - {name: cursor, in: query, description: '`next_cursor` of the page before, with the same `from`, `to`, grouping and filters', schema: {type: string, minLength: 1, maxLength: 8192}}
+              responses:
+                '200': {description: One page, content: {application/json: {schema: {$ref: '#/components/schemas/Usage'}}}}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
                 '429': {$ref: '#/components/responses/429'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -350,36 +381,5 @@ extension OpenAPIDocument {
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
                 '504': {$ref: '#/components/responses/504'}
-                '507': {$ref: '#/components/responses/507'}
-            delete:
-              operationId: deleteSandbox
-              tags: [sandboxes]
-              summary: Remove a sandbox with everything in it, whatever is under way with it
-              responses:
-                '204': {description: It is gone}
-                '400': {$ref: '#/components/responses/400'}
-                '401': {$ref: '#/components/responses/401'}
-                '403': {$ref: '#/components/responses/403'}
-                '404': {$ref: '#/components/responses/404'}
-                '409': {$ref: '#/components/responses/409'}
-                '422': {$ref: '#/components/responses/422'}
-                '429': {$ref: '#/components/responses/429'}
-                '499': {$ref: '#/components/responses/499'}
-                '500': {$ref: '#/components/responses/500'}
-                '503': {$ref: '#/components/responses/503'}
-                '504': {$ref: '#/components/responses/504'}
-                '507': {$ref: '#/components/responses/507'}
-          /v1/sandboxes/{sandbox}/pause:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-            post:
-              operationId: pauseSandbox
-              tags: [sandboxes]
-              summary: Freeze all processes in RAM
-              responses:
-                '200': {$ref: '#/components/responses/Sandbox'}
-                '400': {$ref: '#/components/responses/400'}
-                '401': {$ref: '#/components/responses/401'}
-                '403': {$ref: '#/components/responses/403'}
         """# + "\n"
 }

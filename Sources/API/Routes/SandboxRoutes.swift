@@ -60,15 +60,7 @@ extension APIService {
     @Sendable private func list(_ request: Request, _ context: APIContext) async throws -> Response {
         let query = try Query(request, known: ["label", "state", "limit", "cursor"], repeatable: ["label", "state"])
         var filter = SandboxFilter()
-        for label in try query.texts("label") {
-            let pair = label.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard pair.count == 2, !pair[0].isEmpty else {
-                throw SandboxError(.invalidRequest, "A label filter must look like key=value.", hint: "label=key=value")
-            }
-            guard filter.labels.updateValue(String(pair[1]), forKey: String(pair[0])) == nil else {
-                throw SandboxError(.invalidRequest, "The label '\(pair[0])' is filtered for twice.")
-            }
-        }
+        filter.labels = try query.labels()
         for text in try query.texts("state") {
             guard let state = SandboxState(rawValue: text) else {
                 let known = SandboxState.allCases.map(\.rawValue).joined(separator: ", ")
@@ -77,10 +69,7 @@ extension APIService {
             filter.states.insert(state)
         }
         let limit = Int(try query.integer("limit", in: 1...200) ?? 50)
-        let cursor = try query.text("cursor")
-        if let cursor, !(1...1024).contains(cursor.utf8.count) {
-            throw SandboxError(.invalidCursor, "The cursor is not valid.", hint: "begin again without it")
-        }
+        let cursor = try query.cursor()
         return try Response.json(try await runtime.list(filter, cursor: cursor, limit: limit))
     }
 
