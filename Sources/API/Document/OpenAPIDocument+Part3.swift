@@ -1,6 +1,64 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part3 = #"""
+              requestBody:
+                required: true
+                content: {application/json: {schema: {$ref: '#/components/schemas/Terminal'}}}
+              responses:
+                '204': {description: It has the new size}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/processes/{process}/output:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/process'}
+            get:
+              operationId: getOutput
+              tags: [processes]
+              summary: Retained output from an offset on; followed on request
+              description: |
+                Offsets count the bytes of both outputs since the process began. With `follow=true` the answer is a stream of
+                server-sent events: `event: output` (data OutputChunk, id the offset after it), then `event: exit` (data Exit).
+                A follower neither wakes the sandbox nor keeps it awake; while it sleeps the stream stays open.
+              parameters:
+                - {name: offset, in: query, schema: {$ref: '#/components/schemas/Offset', default: 0}}
+                - {name: limit, in: query, description: Bytes; without follow, schema: {type: integer, minimum: 1, maximum: 16777216, default: 1048576}}
+                - {$ref: '#/components/parameters/follow'}
+                - {$ref: '#/components/parameters/lastEventID'}
+              responses:
+                '200':
+                  description: Output
+                  content:
+                    application/json: {schema: {$ref: '#/components/schemas/Output'}}
+                    text/event-stream: {schema: {$ref: '#/components/schemas/ServerSentEvent'}}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/processes/{process}/attach:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
               - {$ref: '#/components/parameters/process'}
             get:
               operationId: attach
@@ -115,6 +173,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
                 '409': {$ref: '#/components/responses/409'}
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
@@ -226,6 +285,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
                 '409': {$ref: '#/components/responses/409'}
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
@@ -261,6 +321,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
                 '409': {$ref: '#/components/responses/409'}
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
@@ -296,6 +357,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
                 '409': {$ref: '#/components/responses/409'}
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
@@ -319,67 +381,5 @@ extension OpenAPIDocument {
                   application/json:
                     schema:
                       type: object
-                      additionalProperties: false
-                      required: [path, owner]
-                      properties:
-                        path: {$ref: '#/components/schemas/Path'}
-                        owner: {$ref: '#/components/schemas/User', description: 'user, user:group, uid or uid:gid'}
-                        recursive: {type: boolean, default: false}
-              responses:
-                '204': {description: It is changed}
-                '400': {$ref: '#/components/responses/400'}
-                '401': {$ref: '#/components/responses/401'}
-                '403': {$ref: '#/components/responses/403'}
-                '404': {$ref: '#/components/responses/404'}
-                '409': {$ref: '#/components/responses/409'}
-                '413': {$ref: '#/components/responses/413'}
-                '415': {$ref: '#/components/responses/415'}
-                '422': {$ref: '#/components/responses/422'}
-                '429': {$ref: '#/components/responses/429'}
-                '499': {$ref: '#/components/responses/499'}
-                '500': {$ref: '#/components/responses/500'}
-                '503': {$ref: '#/components/responses/503'}
-                '504': {$ref: '#/components/responses/504'}
-                '507': {$ref: '#/components/responses/507'}
-          /v1/sandboxes/{sandbox}/files/symlink:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-            post:
-              operationId: makeSymlink
-              tags: [files]
-              summary: Make a symbolic link
-              requestBody:
-                required: true
-                content:
-                  application/json:
-                    schema:
-                      type: object
-                      additionalProperties: false
-                      required: [target, path]
-                      properties:
-                        target: {type: string, minLength: 1, maxLength: 4095, pattern: "^[^\\x00]+$", description: What it points to; may be relative}
-                        path: {$ref: '#/components/schemas/Path'}
-                        user: {$ref: '#/components/schemas/User'}
-              responses:
-                '204': {description: It is there}
-                '400': {$ref: '#/components/responses/400'}
-                '401': {$ref: '#/components/responses/401'}
-                '403': {$ref: '#/components/responses/403'}
-                '404': {$ref: '#/components/responses/404'}
-                '409': {$ref: '#/components/responses/409'}
-                '413': {$ref: '#/components/responses/413'}
-                '415': {$ref: '#/components/responses/415'}
-                '422': {$ref: '#/components/responses/422'}
-                '429': {$ref: '#/components/responses/429'}
-                '499': {$ref: '#/components/responses/499'}
-                '500': {$ref: '#/components/responses/500'}
-                '503': {$ref: '#/components/responses/503'}
-                '504': {$ref: '#/components/responses/504'}
-                '507': {$ref: '#/components/responses/507'}
-          /v1/sandboxes/{sandbox}/files/watch:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-              - {$ref: '#/components/parameters/path'}
-            get:
         """# + "\n"
 }

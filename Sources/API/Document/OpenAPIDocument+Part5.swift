@@ -1,6 +1,77 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part5 = #"""
+            State:
+              type: string
+              enum: [creating, running, paused, suspending, standby, resuming, stopping, stopped, failed]
+            LifecycleSpec:
+              type: object
+              additionalProperties: false
+              properties:
+                idle_timeout: {type: number, minimum: 1, maximum: 2592000, default: 15, description: Seconds without use until on_idle happens}
+                on_idle: {type: string, enum: [standby, stop, delete, none], default: standby}
+                max_age: {type: [number, 'null'], minimum: 1, maximum: 31536000, description: 'Seconds after creation at which it is deleted, or stopped if it is durable'}
+                auto_resume: {type: boolean, default: true, description: Whether a request wakes it}
+            LimitsSpec:
+              type: object
+              additionalProperties: false
+              properties:
+                memory_mib: {type: integer, minimum: 128, maximum: 1048576, default: 2048}
+                cpus: {type: number, minimum: 0.1, maximum: 256, default: 2}
+                pids: {type: integer, minimum: 16, maximum: 65536, default: 1024}
+            SandboxSpec:
+              type: object
+              additionalProperties: false
+              properties:
+                name: {$ref: '#/components/schemas/Name', description: Makes it durable}
+                template: {$ref: '#/components/schemas/Name', default: base}
+                labels: {$ref: '#/components/schemas/Labels'}
+                env: {$ref: '#/components/schemas/Environment', description: For every process}
+                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
+                limits: {$ref: '#/components/schemas/LimitsSpec'}
+                network: {type: string, enum: [none], default: none}
+            Sandbox:
+              type: object
+              required: [id, durable, state, awake_because, template, template_version, isolation, labels, lifecycle, limits, network, created_at, state_changed_at, last_active_at, wakes]
+              properties:
+                id: {type: string, pattern: '^sb_[a-z2-7]{20}$'}
+                name: {type: string}
+                durable: {type: boolean}
+                state: {$ref: '#/components/schemas/State'}
+                awake_because: {type: array, items: {type: string}, description: Why it does not sleep}
+                template: {type: string}
+                template_version: {type: string}
+                isolation: {type: string}
+                labels: {$ref: '#/components/schemas/Labels'}
+                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
+                limits: {$ref: '#/components/schemas/LimitsSpec'}
+                network: {type: string}
+                created_at: {$ref: '#/components/schemas/Time'}
+                state_changed_at: {$ref: '#/components/schemas/Time'}
+                last_active_at: {$ref: '#/components/schemas/Time'}
+                idle_at: {$ref: '#/components/schemas/Time', description: When it will have been idle long enough}
+                expires_at: {$ref: '#/components/schemas/Time'}
+                wakes: {type: integer, description: How often it woke from standby}
+                checkpoint_bytes: {type: integer, description: 'While it sleeps: bytes of its memory on disk'}
+                problem:
+                  type: object
+                  required: [code, message, at]
+                  properties:
+                    code: {$ref: '#/components/schemas/ErrorCode'}
+                    message: {type: string}
+                    at: {$ref: '#/components/schemas/Time'}
+            SandboxMetrics:
+              type: object
+              required: [state, cpu_seconds, memory_bytes, host_processes, disk_bytes]
+              properties:
+                state: {$ref: '#/components/schemas/State'}
+                cpu_seconds: {type: number, description: On the host since it was last started or woken}
+                memory_bytes: {type: integer, description: On the host now}
+                host_processes: {type: integer}
+                disk_bytes: {type: integer}
+                guest:
+                  type: object
+                  required: [cpu_user_seconds, cpu_system_seconds, memory_total_bytes, memory_available_bytes, processes, uptime_seconds]
                   properties:
                     cpu_user_seconds: {type: number}
                     cpu_system_seconds: {type: number}
@@ -180,6 +251,31 @@ extension OpenAPIDocument {
                 created_at: {$ref: '#/components/schemas/Time'}
                 expires_at: {$ref: '#/components/schemas/Time'}
                 secret: {type: string, description: Only in the answer to its creation}
+            AuditEntry:
+              type: object
+              required: [sequence, at, who, from, method, route, request_id]
+              properties:
+                sequence: {type: integer}
+                at: {$ref: '#/components/schemas/Time'}
+                who: {type: string, examples: [key_2bq4t6xkz3ma, 'uid:0']}
+                label: {type: string, description: The key's label at that time}
+                from: {type: string, examples: ['127.0.0.1:50122', unix uid=0 pid=4711]}
+                method: {type: string}
+                route: {type: string, examples: ['/v1/sandboxes/{sandbox}/exec']}
+                target: {type: string}
+                request_id: {type: string}
+                status: {type: integer}
+                code: {type: string}
+                duration_ms: {type: number}
+            AuditVerification:
+              type: object
+              required: [intact, rows, head_sequence, head_hash]
+              properties:
+                intact: {type: boolean}
+                broken_at: {type: integer, description: The first row that does not follow from the one before}
+                rows: {type: integer, description: Of which a mutation has two}
+                head_sequence: {type: integer}
+                head_hash: {type: string, description: Kept elsewhere, it shows later that nothing before was replaced}
             Event:
               type: object
               required: [sequence, at, sandbox, type, detail]
