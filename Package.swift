@@ -141,7 +141,7 @@ let testTargets: [Target] = [
         "IsolationGVisorTests",
         ["IsolationGVisor", "Isolation", "GuestClient", "LinuxSystem", "SandboxModel", .logging]),
     tests("StoreTests", ["Store", "StoreSQLite", "SandboxModel"]),
-    tests("AccessTests", ["Access", "Store", "StoreSQLite", "SandboxModel"]),
+    tests("AccessTests", ["Access", "Store", "StoreSQLite", "SandboxModel", .logging]),
     tests(
         "SandboxRuntimeTests",
         [

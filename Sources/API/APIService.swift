@@ -16,11 +16,15 @@ public struct APIConfiguration: Sendable {
 public struct APIService: Sendable {
     let runtime: SandboxRuntime
     let access: AccessControl
+    let audit: AuditLog
     let configuration: APIConfiguration
 
-    public init(runtime: SandboxRuntime, access: AccessControl, configuration: APIConfiguration = .init()) {
+    public init(
+        runtime: SandboxRuntime, access: AccessControl, audit: AuditLog, configuration: APIConfiguration = .init()
+    ) {
         self.runtime = runtime
         self.access = access
+        self.audit = audit
         self.configuration = configuration
     }
 
@@ -30,6 +34,7 @@ public struct APIService: Sendable {
             router.add(middleware: AdmissionWaitMiddleware())
             addSystemRoutes(to: router)
             addKeyRoutes(to: router)
+            addAuditRoutes(to: router)
             addSandboxRoutes(to: router)
             addUsageRoutes(to: router)
             addProcessRoutes(to: router)

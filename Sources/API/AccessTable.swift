@@ -8,11 +8,13 @@ extension APIService {
     /// they look at a sandbox that runs, and neither wake one nor keep it awake (see ``look(_:_:_:_:)``).
     public static let rules: [String: RouteRule] = {
         var rules: [String: RouteRule] = [:]
-        func add(_ access: RouteAccess, _ names: [String]) {
-            for name in names { rules[name] = RouteRule(access) }
+        // Whatever needs the right to write is recorded.
+        func add(_ access: RouteAccess, _ names: [String], isAudited: Bool = false) {
+            for name in names { rules[name] = RouteRule(access, isAudited: isAudited || access == .needs(.write)) }
         }
         add(.open, ["GET /v1/health", "GET /v1/version", "GET /v1/openapi.yaml"])
-        add(.needs(.admin), ["GET /v1/keys", "POST /v1/keys", "DELETE /v1/keys/{key}"])
+        add(.needs(.admin), ["GET /v1/keys", "GET /v1/audit", "GET /v1/audit/verification"])
+        add(.needs(.admin), ["POST /v1/keys", "DELETE /v1/keys/{key}"], isAudited: true)
         add(
             .needs(.read),
             [

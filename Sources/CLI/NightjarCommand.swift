@@ -32,7 +32,7 @@ public struct NightjarCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "The server",
                 subcommands: [
-                    ServeCommand.self, KeyCommand.self, EventsCommand.self, TemplateCommand.self,
+                    ServeCommand.self, KeyCommand.self, AuditCommand.self, EventsCommand.self, TemplateCommand.self,
                     CapabilitiesCommand.self, NodeCommand.self, UsageCommand.self, DoctorCommand.self,
                     DemoCommand.self,
                     BenchCommand.self, CompletionCommand.self, ReferenceCommand.self, VersionCommand.self,

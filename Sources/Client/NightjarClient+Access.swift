@@ -14,4 +14,27 @@ extension NightjarClient {
     }
 
     public func revokeKey(_ id: String) async throws { try await perform(.DELETE, Target("keys", id)) }
+
+    /// Mutations, newest first.
+    ///
+    /// - Parameters:
+    ///   - who: Only of this key's id, or `uid:NUMBER`.
+    ///   - target: Only what was done to this sandbox or key.
+    ///   - limit: 1 to 1,000.
+    ///   - cursor: ``SandboxModel/Page/nextCursor`` of the page before.
+    public func audit(
+        who: String? = nil, target: String? = nil, limit: Int? = nil, cursor: String? = nil
+    ) async throws -> Page<AuditResource> {
+        var route = Target("audit")
+        route.query("who", who)
+        route.query("target", target)
+        route.query("limit", limit)
+        route.query("cursor", cursor)
+        return try await call(.GET, route)
+    }
+
+    /// Has the server compute the log's hashes again.
+    public func verifyAudit() async throws -> AuditVerificationResource {
+        try await call(.GET, Target("audit", "verification"), patience: .longer(by: .seconds(60)))
+    }
 }

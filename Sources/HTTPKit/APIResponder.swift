@@ -14,14 +14,16 @@ public struct APIResponder: Sendable {
     /// `METHOD /path/{parameter}` of each route, sorted.
     public let routes: [String]
     private let access: AccessControl
+    private let audit: AuditLog
     private let openPaths: Set<String>
     private let logger: Logger
 
     /// - Parameters:
     ///   - router: Complete; routes that are added later are not seen.
     ///   - access: Who may do what.
+    ///   - audit: Where mutations are recorded; it must be running.
     ///   - logger: For the access log and the causes of errors.
-    public init(router: APIRouter, access: AccessControl, logger: Logger) {
+    public init(router: APIRouter, access: AccessControl, audit: AuditLog, logger: Logger) {
         responder = router.router.buildResponder()
         table = RouteTable(router.router.routes.map { ($0.path.description, $0.method) })
         routes = router.routes
@@ -30,6 +32,7 @@ public struct APIResponder: Sendable {
                 $0.split(separator: " ").last.map(String.init)
             })
         self.access = access
+        self.audit = audit
         self.logger = logger
     }
 
@@ -44,10 +47,14 @@ public struct APIResponder: Sendable {
         let requestID = Self.requestID(from: request)
         var logger = logger
         logger[metadataKey: "request_id"] = .string(requestID)
+        connection.place?.begin()
+        defer { connection.place?.end() }
         let (principal, refusal) = identify(request, connection)
+        if principal != .anonymous { connection.place?.know() }
         let context = APIContext(
             source: .init(
-                logger: logger, requestID: requestID, connection: connection, access: access, principal: principal,
+                logger: logger, requestID: requestID, connection: connection, access: access, audit: audit,
+                principal: principal,
                 refusal: refusal, output: output, upgrade: upgrade))
         var failure: SandboxError?
         var response: Response

@@ -2,6 +2,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
 internal import NIOHTTP1
+internal import NIOHTTPTypesHTTP1
 public import SandboxModel
 
 /// How errors look to HTTP clients.
@@ -28,11 +29,18 @@ public enum ErrorResponse {
         return Response(status: .init(code: row.httpStatus), headers: headers, body: .init(byteBuffer: body))
     }
 
+    /// Whether it is about a request that could not be read to the end of its head.
+    static func isUnreadable(_ error: any Error) -> Bool {
+        error is HTTPParserError || error is HTTP1TypeConversionError || error is AmbiguousRequest
+    }
+
     /// The answer to what the HTTP parser gave up on.
     static func response(toUnreadable error: any Error) -> Response {
         let isTooLarge = (error as? HTTPParserError) == .headerOverflow
+        let problem = (error as? AmbiguousRequest).map { ": \($0.problem)" } ?? ""
         let refusal = SandboxError(
-            .invalidRequest, isTooLarge ? "The request's header is too large." : "The request is not valid HTTP.")
+            .invalidRequest,
+            isTooLarge ? "The request's header is too large." : "The request is not valid HTTP\(problem).")
         var response = response(for: refusal, requestID: "req_" + randomToken(20))
         if isTooLarge { response.status = .requestHeaderFieldsTooLarge }
         return response
@@ -42,6 +50,8 @@ public enum ErrorResponse {
     public static func sandboxError(from error: any Error) -> SandboxError {
         switch error {
         case let error as SandboxError: error
+        case is SlowRequest:
+            SandboxError(.requestTimeout, "The request's body did not come in time.", hint: "send it faster")
         case is CancellationError: SandboxError(.cancelled, "The request was cancelled.", cause: error)
         case let error as HTTPParserError:
             SandboxError(.invalidRequest, "The request is not valid HTTP.", cause: error)

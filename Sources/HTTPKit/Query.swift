@@ -10,8 +10,12 @@ public struct Query: Sendable {
     ///   - known: The parameters that the route has; another one is refused.
     ///   - repeatable: Those that may occur more than once.
     public init(_ request: Request, known: Set<String>, repeatable: Set<String> = []) throws(SandboxError) {
+        try self.init(text: request.uri.query ?? "", known: known, repeatable: repeatable)
+    }
+
+    init(text: String, known: Set<String>, repeatable: Set<String>) throws(SandboxError) {
         var values: [String: [[UInt8]]] = [:]
-        for part in (request.uri.query ?? "").split(separator: "&") {
+        for part in text.split(separator: "&") {
             let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let key = String(decoding: try PercentCoding.decode(pair[0], plusIsSpace: true), as: UTF8.self)
             guard known.contains(key) else {

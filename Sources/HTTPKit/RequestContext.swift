@@ -14,6 +14,7 @@ public struct APIContext: RequestContext {
         let requestID: String
         let connection: Connection
         let access: AccessControl
+        let audit: AuditLog
         let principal: Principal
         let refusal: SandboxError?
         let output: ResponseOutput?
@@ -29,6 +30,9 @@ public struct APIContext: RequestContext {
     /// Why the principal is nobody.
     let refusal: SandboxError?
     let access: AccessControl
+    let audit: AuditLog
+    /// What the handler made.
+    let made = Made()
     let output: ResponseOutput?
     let upgrade: UpgradeOffer?
 
@@ -37,6 +41,7 @@ public struct APIContext: RequestContext {
         requestID = source.requestID
         connection = source.connection
         (access, principal, refusal) = (source.access, source.principal, source.refusal)
+        audit = source.audit
         output = source.output
         upgrade = source.upgrade
     }
@@ -59,6 +64,18 @@ extension APIContext {
         guard let output, request.headers[.expect]?.lowercased() == "100-continue" else { return }
         try await output.sayContinue()
     }
+}
+
+/// The name of what a request made, for the audit log: it is not in the request.
+final class Made: Sendable {
+    private let state = Mutex<String?>(nil)
+    var name: String? { state.withLock { $0 } }
+    func note(_ name: String) { state.withLock { $0 = name } }
+}
+
+extension APIContext {
+    /// Tells the audit log what this request made, for example a sandbox's identifier.
+    public func note(made name: String) { made.note(name) }
 }
 
 /// The connection's writing side while one request is answered.

@@ -7,6 +7,8 @@ public import SandboxModel
 extension APIContext {
     /// Bytes of a JSON body that are accepted.
     public static let maximumJSONBody = 1 << 20
+    /// How long such a body may take to arrive.
+    static let longestJSONBody = Duration.seconds(60)
 
     /// Reads and decodes a JSON body.
     ///
@@ -33,8 +35,11 @@ extension APIContext {
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge }
         try await acceptBody(of: request)
         var bytes: [UInt8] = []
+        let deadline = ContinuousClock.now + Self.longestJSONBody
         for try await piece in request.body {
             guard bytes.count + piece.readableBytes <= limit else { throw tooLarge }
+            // Pieces come often enough to look here: a body that comes too slowly is given up by the connection.
+            guard ContinuousClock.now < deadline else { throw SlowRequest() }
             bytes += piece.readableBytesView
         }
         return bytes

@@ -13,7 +13,13 @@ public enum RouteAccess: Sendable, Hashable {
 /// What is known of a route beside its handler.
 public struct RouteRule: Sendable, Hashable {
     public var access: RouteAccess
-    public init(_ access: RouteAccess) { self.access = access }
+    /// Whether each request is recorded in the audit log, before its handler runs and after.
+    public var isAudited: Bool
+
+    public init(_ access: RouteAccess, isAudited: Bool = false) {
+        self.access = access
+        self.isAudited = isAudited
+    }
 }
 
 /// A router whose routes all have a rule, which is applied before the route's handler runs.
@@ -73,6 +79,36 @@ struct AccessMiddleware: RouterMiddleware {
                     hint: "have an admin make one: nightjar key create --scope \(scope.rawValue)")
             }
         }
-        return try await next(request, context)
+        guard rule.isAudited else { return try await next(request, context) }
+        return try await audited(request, path, context, next)
+    }
+
+    /// What is refused above has changed nothing, and is not recorded: nobody without the right to change something can
+    /// fill the log.
+    private func audited(
+        _ request: Request, _ path: String, _ context: APIContext,
+        _ next: (Request, APIContext) async throws -> Response
+    ) async throws -> Response {
+        let target = context.parameters.get("sandbox") ?? context.parameters.get("key")
+        let intent = try await context.audit.begin(
+            request: context.requestID, by: context.principal, from: context.connection.remote,
+            method: request.method.rawValue, route: path,
+            // The client's text; a name has at most 63 bytes.
+            target: target.map { String($0.prefix(128)) })
+        let start = ContinuousClock.now
+        func end(_ status: Int, _ code: SandboxError.Code?) {
+            context.audit.end(
+                intent, status: status, code: code?.rawValue, target: context.made.name,
+                duration: ContinuousClock.now - start)
+        }
+        do {
+            let response = try await next(request, context)
+            end(context.output?.head?.status.code ?? response.status.code, nil)
+            return response
+        } catch {
+            let known = ErrorResponse.sandboxError(from: error)
+            end(known.code.row.httpStatus, known.code)
+            throw error
+        }
     }
 }

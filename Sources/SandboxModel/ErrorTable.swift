@@ -23,6 +23,7 @@ extension SandboxError.Code {
         ErrorRow(code: .unauthorized, httpStatus: 401, retryable: false, exitCode: 77),
         ErrorRow(code: .forbidden, httpStatus: 403, retryable: false, exitCode: 77),
         ErrorRow(code: .rateLimited, httpStatus: 429, retryable: true, exitCode: 75),
+        ErrorRow(code: .requestTimeout, httpStatus: 408, retryable: true, exitCode: 75),
         ErrorRow(code: .upgradeRequired, httpStatus: 426, retryable: false, exitCode: 64),
         ErrorRow(code: .routeNotFound, httpStatus: 404, retryable: false, exitCode: 64),
         ErrorRow(code: .sandboxNotFound, httpStatus: 404, retryable: false, exitCode: 66),

@@ -45,6 +45,7 @@ extension SandboxError.Code {
     public static let unauthorized = Self(rawValue: "unauthorized")
     public static let forbidden = Self(rawValue: "forbidden")
     public static let rateLimited = Self(rawValue: "rate_limited")
+    public static let requestTimeout = Self(rawValue: "request_timeout")
     public static let upgradeRequired = Self(rawValue: "upgrade_required")
     // Something is not there.
     public static let routeNotFound = Self(rawValue: "route_not_found")

@@ -23,14 +23,18 @@ struct HTTPService: Service {
     let logger: Logger
 
     private static let drain = Duration.seconds(5)
-    private static let maximumConnections = 8192
+    /// Connections of a listener; less if there are few descriptors, which sandboxes need as well.
+    static var maximumConnections: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 512 }
+        return Int(min(8192, limit.rlim_cur / 4))
+    }
 
     func run() async throws {
         let server = HummingbirdCore.Server(
-            childChannelSetup: APIChannel(responder: responder, listener: listener),
-            configuration: HummingbirdCore.ServerConfiguration(
-                address: address, backlog: 1024,
-                availableConnectionsDelegate: MaximumAvailableConnections(Self.maximumConnections)),
+            childChannelSetup: APIChannel(
+                responder: responder, listener: listener, table: ConnectionTable(limit: Self.maximumConnections)),
+            configuration: HummingbirdCore.ServerConfiguration(address: address, backlog: 1024),
             onServerRunning: { channel in bound.note(listener, port: channel.localAddress?.port) },
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: quietLogger)
         try await withThrowingTaskGroup(of: Void.self) { group in

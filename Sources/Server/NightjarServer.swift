@@ -81,22 +81,20 @@ public struct NightjarServer: Sendable {
             store: store, usage: store, drivers: [ability.tier: driver], storage: storage,
             images: TemplateStore(directory: storage),
             configuration: settings, logger: Logger(label: "nightjar.runtime"))
-        let access = try await AccessControl(store: store, fileKey: key, limits: options.accessLimits) {
-            var time = timespec()
-            clock_gettime(CLOCK_REALTIME, &time)
-            return Timestamp(unixNanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
-        }
+        let access = try await AccessControl(
+            store: store, fileKey: key, limits: options.accessLimits, now: wallClock)
+        let audit = AuditLog(store: store, logger: Logger(label: "nightjar.audit"), now: wallClock)
         logger.info(
             "starting",
             metadata: [
                 "version": .string(NightjarVersion.current), "runsc": .string(ability.version),
                 "data": .string(options.dataDirectory), "run": .string(options.runDirectory),
             ])
-        return try services(runtime, driver, access, metrics, logger)
+        return try services(runtime, driver, access, audit, metrics, logger)
     }
 
     private func services(
-        _ runtime: SandboxRuntime, _ driver: GVisorDriver, _ access: AccessControl,
+        _ runtime: SandboxRuntime, _ driver: GVisorDriver, _ access: AccessControl, _ audit: AuditLog,
         _ metrics: PrometheusRegistry, _ logger: Logger
     ) throws -> ServiceGroup {
         var configuration = APIConfiguration()
@@ -105,8 +103,8 @@ public struct NightjarServer: Sendable {
             return metrics.render()
         }
         let responder = APIResponder(
-            router: APIService(runtime: runtime, access: access, configuration: configuration).router(),
-            access: access, logger: Logger(label: "nightjar.api"))
+            router: APIService(runtime: runtime, access: access, audit: audit, configuration: configuration).router(),
+            access: access, audit: audit, logger: Logger(label: "nightjar.api"))
         let bound = BoundPorts()
         let tcp = try options.tcpAddress()
         var listeners = [
@@ -128,7 +126,8 @@ public struct NightjarServer: Sendable {
         quiet.logLevel = max(logger.logLevel, .info)
         var group = ServiceGroupConfiguration(
             services: [
-                .init(service: DriverService(driver: driver)), .init(service: runtime),
+                .init(service: AuditService(log: audit)), .init(service: DriverService(driver: driver)),
+                .init(service: runtime),
             ] + listeners.map { .init(service: $0) } + [.init(service: announcer)],
             gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         group.maximumGracefulShutdownDuration = .seconds(40)
@@ -142,6 +141,20 @@ private func untilShutdown(_ body: @escaping @Sendable () async throws -> Void) 
         try await cancelWhenGracefulShutdown(body)
     } catch is CancellationError {
         return
+    }
+}
+
+@Sendable private func wallClock() -> Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(unixNanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+}
+
+/// Writes the audit log. The first service, so it ends last, when nothing can be done any more.
+private struct AuditService: Service {
+    let log: AuditLog
+    func run() async throws {
+        try await untilShutdown { try await log.run() }
     }
 }
 

@@ -189,8 +189,7 @@ public final class SQLiteStore: SandboxStore {
     ) async throws -> T {
         do {
             return try await pool.writeWithoutTransaction { db in
-                // Has no effect inside a transaction, so it stands before it; it is this connection's setting only.
-                try db.execute(sql: durability == .device ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL")
+                try Self.setDurability(durability, db)
                 var result: T?
                 try db.inTransaction(.immediate) {
                     result = try body(db)

@@ -18,6 +18,9 @@ enum Schema {
         migrator.registerMigration("1 sandboxes, events, idempotency") { db in
             try db.execute(sql: first)
         }
+        migrator.registerMigration("audit log") { db in
+            try db.execute(sql: audit)
+        }
         migrator.registerMigration("api keys") { db in
             try db.execute(sql: keys)
         }
@@ -90,5 +93,47 @@ enum Schema {
             created_at INTEGER NOT NULL,
             expires_at INTEGER
         ) STRICT, WITHOUT ROWID;
+        """
+
+    /// A row with `intent` is the result of that row, another one is an intent. The triggers let rows only be added at
+    /// the end and be forgotten from the beginning, up to `audit_start`, which moves only forward.
+    private static let audit = """
+        CREATE TABLE audit (
+            sequence INTEGER NOT NULL PRIMARY KEY,
+            at INTEGER NOT NULL,
+            intent INTEGER,
+            request TEXT,
+            who TEXT,
+            label TEXT,
+            origin TEXT,
+            method TEXT,
+            route TEXT,
+            target TEXT,
+            status INTEGER,
+            code TEXT,
+            microseconds INTEGER,
+            hash BLOB NOT NULL
+        ) STRICT;
+        CREATE UNIQUE INDEX audit_results ON audit (intent) WHERE intent IS NOT NULL;
+        CREATE TABLE audit_start (
+            one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+            sequence INTEGER NOT NULL,
+            hash BLOB NOT NULL
+        ) STRICT;
+        INSERT INTO audit_start (one, sequence, hash) VALUES (1, 0, zeroblob(32));
+        CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+        CREATE TRIGGER audit_grows_at_its_end BEFORE INSERT ON audit
+        WHEN NEW.sequence <> (
+            SELECT COALESCE((SELECT MAX(sequence) FROM audit), (SELECT sequence FROM audit_start)) + 1)
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+        CREATE TRIGGER audit_is_forgotten_from_its_beginning BEFORE DELETE ON audit
+        WHEN OLD.sequence > (SELECT sequence FROM audit_start)
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+        CREATE TRIGGER audit_start_moves_forward BEFORE UPDATE ON audit_start
+        WHEN NEW.sequence < OLD.sequence
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+        CREATE TRIGGER audit_start_stays BEFORE DELETE ON audit_start
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
         """
 }

@@ -27,6 +27,7 @@ struct APIHarness: Sendable {
 
     let responder: APIResponder
     let access: AccessControl
+    let audit: AuditLog
 
     static func with(_ body: @escaping @Sendable (APIHarness) async throws -> Void) async throws {
         let directory = NSTemporaryDirectory() + "nightjar-api-\(randomToken(10))"
@@ -40,20 +41,23 @@ struct APIHarness: Sendable {
         let access = try await AccessControl(store: store, fileKey: "nj_test") {
             Timestamp(unixNanoseconds: 1_000_000_000_000)
         }
+        let audit = AuditLog(store: store, logger: logger) { Timestamp(unixNanoseconds: 1_000_000_000_000) }
         let runtime = SandboxRuntime(
             store: store, usage: store, drivers: [:], storage: storage,
             images: TemplateStore(directory: storage), configuration: RuntimeConfiguration(initBinary: guestInit),
             logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await audit.run() }
             group.addTask { try await runtime.run() }
             group.addTask {
                 let end = ContinuousClock.now + .seconds(10)
                 while !runtime.isReady, ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(5)) }
                 #expect(runtime.isReady)
-                let router = APIService(runtime: runtime, access: access).router()
+                let router = APIService(runtime: runtime, access: access, audit: audit).router()
                 try await body(
                     APIHarness(
-                        responder: APIResponder(router: router, access: access, logger: logger), access: access))
+                        responder: APIResponder(router: router, access: access, audit: audit, logger: logger),
+                        access: access, audit: audit))
             }
             defer { group.cancelAll() }
             try await group.next()

@@ -84,4 +84,37 @@ import Testing
             }
         }
     }
+
+    @Test func `every change is in the audit log, with who asked and how it ended`() async throws {
+        try await APIHarness.with { harness in
+            let key = try await harness.access.create(KeyRequest(scopes: [.write], label: "ci"))
+            let headers = try Self.headers(key)
+            _ = try await harness.call(.delete, "/v1/sandboxes/gone", headers: headers, listener: .tcp)
+            _ = try await harness.call(.post, "/v1/sandboxes", "{", headers: headers, listener: .tcp)
+            _ = try await harness.call(.get, "/v1/sandboxes", headers: headers, listener: .tcp)
+            _ = try await harness.call(.post, "/v1/keys", "{}", headers: headers, listener: .tcp)
+            let made = try await harness.call(.post, "/v1/keys", #"{"scopes":["sandbox:read"]}"#)
+            let id = try JSONDecoder().decode(KeyResource.self, from: Data(made.body.utf8)).id
+            var items: [AuditResource] = []
+            let deadline = ContinuousClock.now + .seconds(20)
+            repeat {
+                let answer = try await harness.call(.get, "/v1/audit")
+                items = try JSONDecoder().decode(Page<AuditResource>.self, from: Data(answer.body.utf8)).items
+            } while !items.allSatisfy { $0.status != nil } && ContinuousClock.now < deadline
+            // What only looks, and what was refused for want of a right, is not there.
+            #expect(items.map(\.route) == ["/v1/keys", "/v1/sandboxes", "/v1/sandboxes/{sandbox}"])
+            #expect(items.map(\.who) == ["local", key.id, key.id])
+            #expect(items.map(\.label) == [nil, "ci", "ci"])
+            #expect(items.map(\.target) == [id, nil, "gone"])
+            #expect(items.map(\.status) == [201, 400, 404])
+            #expect(items.map(\.code) == [nil, "invalid_json", "sandbox_not_found"])
+            #expect(items.allSatisfy { $0.requestID.hasPrefix("req_") })
+            let found = try await harness.call(.get, "/v1/audit?target=gone&limit=1")
+            #expect(found.body.contains("sandbox_not_found"))
+            #expect(try await harness.call(.get, "/v1/audit/verification").body.contains(#""intact":true"#))
+            let denied = try await harness.call(.get, "/v1/audit", headers: headers, listener: .tcp)
+            #expect(denied.code == "forbidden")
+            #expect(try await harness.call(.get, "/v1/audit?cursor=x").code == "invalid_cursor")
+        }
+    }
 }

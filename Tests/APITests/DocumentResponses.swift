@@ -22,7 +22,7 @@ enum DocumentResponses {
             var statuses: Set = [400, 500, 503]
             if !has("security: []") { statuses.formUnion([401, 403, 429]) }
             if path.contains("{") { statuses.insert(404) }
-            if has("requestBody:") { statuses.formUnion([413, 415]) }
+            if has("requestBody:") { statuses.formUnion([408, 413, 415]) }
             if usesGuest { statuses.formUnion([409, 422, 499, 504, 507]) }
             if changesSandbox { statuses.formUnion([409, 422, 499, 504, 507]) }
             return statuses

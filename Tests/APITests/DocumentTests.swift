@@ -228,6 +228,14 @@ import Yams
         try check("Event", EventResource(sequence: 1, at: time, sandbox: SandboxID(), name: "", type: "", detail: [:]))
         try check(
             "Key", KeyResource(id: "", label: "", scopes: [], createdAt: time, expiresAt: time, secret: ""))
+        try check(
+            "AuditEntry",
+            AuditResource(
+                sequence: 1, at: time, who: "", label: "", from: "", method: "", route: "", target: "", requestID: "",
+                status: 1, code: "", durationMs: 1))
+        try check(
+            "AuditVerification",
+            AuditVerificationResource(intact: true, brokenAt: 1, rows: 1, headSequence: 1, headHash: ""))
         try check("KeyRequest", KeyRequest(scopes: [], label: "", expiresIn: 1))
         let use = UsageResource.Item(
             sandbox: SandboxID(), name: "", deletedAt: time, label: "", value: "", from: time, to: time, cpuSeconds: 0,

@@ -22,7 +22,8 @@ func withServer(
     let rules = Dictionary(names.map { ($0, RouteRule(.needs(.read))) }) { $1 }
     let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let access = try await AccessControl(store: MemoryKeys(), fileKey: "nj_secret") { Timestamp(unixNanoseconds: 0) }
-    let responder = APIResponder(router: APIRouter(rules: rules, routes), access: access, logger: quiet)
+    let audit = AuditLog(store: NoAudit(), logger: quiet) { Timestamp(unixNanoseconds: 0) }
+    let responder = APIResponder(router: APIRouter(rules: rules, routes), access: access, audit: audit, logger: quiet)
     let (ports, running) = AsyncStream.makeStream(of: Int.self)
     let server = HummingbirdCore.Server(
         childChannelSetup: APIChannel(responder: responder, listener: .tcp, limits: .init()),
@@ -54,6 +55,18 @@ private final class MemoryKeys: KeyStore {
     func keys() async throws -> [KeyRecord] { state.withLock { Array($0.values) } }
     func put(_ key: KeyRecord) async throws { state.withLock { $0[key.id] = key } }
     func removeKey(_ id: String) async throws -> Bool { state.withLock { $0.removeValue(forKey: id) != nil } }
+}
+
+/// Is never asked for anything: the routes need no right to change something.
+private struct NoAudit: AuditStore {
+    func append(audit rows: [AuditRow], durability: Durability) async throws {}
+    func auditStart() async throws -> AuditAnchor { AuditAnchor(sequence: 0, hash: []) }
+    func auditHead() async throws -> AuditAnchor { AuditAnchor(sequence: 0, hash: []) }
+    func audit(
+        _ filter: AuditFilter, before: Int64?, limit: Int
+    ) async throws -> [(intent: AuditRow, result: AuditRow?)] { [] }
+    func auditRows(after sequence: Int64, limit: Int) async throws -> [AuditRow] { [] }
+    func forgetAudit(through sequence: Int64) async throws {}
 }
 
 /// JSON text as an answer.

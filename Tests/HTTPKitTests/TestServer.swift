@@ -14,23 +14,27 @@ import Testing
 /// A server on a free port with a few routes, for as long as the body runs.
 func withServer(
     listener: Listener = .tcp, limits: ConnectionLimits = .init(), access: AccessControl? = nil,
+    table: ConnectionTable = ConnectionTable(limit: 1000),
     _ body: @escaping @Sendable (RawClient.Address) async throws -> Void
 ) async throws {
     let standard = try await AccessControl(store: MemoryKeys(), fileKey: "nj_secret") { testTime() }
+    let audit = AuditLog(
+        store: MemoryAudit(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, now: testTime)
     let responder = APIResponder(
-        router: testRouter(), access: access ?? standard,
+        router: testRouter(), access: access ?? standard, audit: audit,
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     let socketPath = "/tmp/nightjar-test-\(randomToken(8)).sock"
     let address: BindAddress =
         listener == .unix ? .unixDomainSocket(path: socketPath) : .hostname("127.0.0.1", port: 0)
     let (ports, running) = AsyncStream.makeStream(of: Int.self)
     let server = HummingbirdCore.Server(
-        childChannelSetup: APIChannel(responder: responder, listener: listener, limits: limits),
+        childChannelSetup: APIChannel(responder: responder, listener: listener, limits: limits, table: table),
         configuration: .init(address: address),
         onServerRunning: { running.yield($0.localAddress?.port ?? 0) },
         eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask { try await audit.run() }
         group.addTask { try await server.run() }
         for await port in ports {
             defer { group.cancelAll() }
@@ -57,7 +61,19 @@ final class MemoryKeys: KeyStore {
     func removeKey(_ id: String) async throws -> Bool { state.withLock { $0.removeValue(forKey: id) != nil } }
 }
 
-func testTime() -> Timestamp { Timestamp(unixNanoseconds: 1_000_000_000_000) }
+/// Forgets what it is told.
+struct MemoryAudit: AuditStore {
+    func append(audit rows: [AuditRow], durability: Durability) async throws {}
+    func auditStart() async throws -> AuditAnchor { AuditAnchor(sequence: 0, hash: []) }
+    func auditHead() async throws -> AuditAnchor { AuditAnchor(sequence: 0, hash: []) }
+    func audit(
+        _ filter: AuditFilter, before: Int64?, limit: Int
+    ) async throws -> [(intent: AuditRow, result: AuditRow?)] { [] }
+    func auditRows(after sequence: Int64, limit: Int) async throws -> [AuditRow] { [] }
+    func forgetAudit(through sequence: Int64) async throws {}
+}
+
+@Sendable func testTime() -> Timestamp { Timestamp(unixNanoseconds: 1_000_000_000_000) }
 
 /// Every route needs to be known; what needs which scope is tested with the real routes.
 private let testRules: [String: RouteRule] = [
@@ -65,7 +81,8 @@ private let testRules: [String: RouteRule] = [
     "PUT /upload": RouteRule(.needs(.write)), "GET /fail/{code}": RouteRule(.needs(.read)),
     "GET /crash": RouteRule(.needs(.read)), "GET /stream": RouteRule(.needs(.read)),
     "GET /broken-stream": RouteRule(.needs(.read)), "GET /events": RouteRule(.needs(.read)),
-    "GET /endless": RouteRule(.needs(.read)), "GET /socket/{kind}": RouteRule(.needs(.read)),
+    "GET /flood": RouteRule(.needs(.read)), "GET /endless": RouteRule(.needs(.read)),
+    "GET /socket/{kind}": RouteRule(.needs(.read)),
 ]
 
 private func testRouter() -> APIRouter { APIRouter(rules: testRules, addTestRoutes) }
@@ -93,6 +110,11 @@ private func addTestRoutes(to router: Router<APIContext>) {
         let stream = try await context.beginStream(.ok, headers: [.contentType: "text/plain"])
         for index in 0..<3 { try await stream.write(ByteBuffer(string: "piece \(index)\n")) }
         try await stream.finish()
+        return stream.response
+    }
+    router.get("/flood") { _, context in
+        let stream = try await context.beginStream(.ok, headers: [.contentType: "text/plain"])
+        for _ in 0..<1_000_000 { try await stream.write([UInt8](repeating: 0x61, count: 65536)) }
         return stream.response
     }
     router.get("/broken-stream") { _, context -> Response in

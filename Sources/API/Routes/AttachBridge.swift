@@ -84,7 +84,7 @@ struct AttachBridge: Sendable {
 }
 
 /// A text message of the client.
-private struct AttachCommand: Decodable {
+struct AttachCommand: Decodable {
     enum Kind: String, Decodable {
         case resize
         case closeStdin = "close_stdin"

@@ -12,7 +12,9 @@ extension APIService {
         router.post("/v1/keys") { request, context in
             _ = try Query(request, known: [])
             let wanted = try await context.json(KeyRequest.self, from: request)
-            return try Response.json(try await access.create(wanted), status: .created)
+            let key = try await access.create(wanted)
+            context.note(made: key.id)
+            return try Response.json(key, status: .created)
         }
         router.delete("/v1/keys/{key}") { request, context in
             _ = try Query(request, known: [])

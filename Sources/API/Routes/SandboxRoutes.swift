@@ -46,6 +46,7 @@ extension APIService {
         // Equal requests give equal text: fields are filled in and sorted.
         let idempotency = try key.map { Idempotency(key: $0, fingerprint: try JSONOutput.string(spec)) }
         let sandbox = try await runtime.create(spec, idempotency: idempotency)
+        context.note(made: sandbox.id.rawValue)
         return try Response.created(sandbox, at: "/v1/sandboxes/\(sandbox.id.rawValue)")
     }
 

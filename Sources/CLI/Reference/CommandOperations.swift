@@ -25,6 +25,7 @@ enum CommandOperations {
         "ps": .operations(["listProcesses", "getProcessTable"]),
         "signal": .operations(["signalProcess"]),
         "serve": .local("is the server"),
+        "audit": .operations(["listAudit", "verifyAudit"]),
         "key create": .operations(["createKey"]),
         "key ls": .operations(["listKeys"]),
         "key rm": .operations(["revokeKey"]),

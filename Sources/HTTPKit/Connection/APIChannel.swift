@@ -22,12 +22,22 @@ public struct ConnectionLimits: Sendable {
     /// How long a connection may idle, and how long a request's head may take.
     public var idle: TimeAmount = .seconds(75)
     public var firstHead: TimeAmount = .seconds(15)
+    /// Bytes a second that a request's body must bring while this side wants to read.
+    public var leastRate = 512
+    /// A body that is slower for so many intervals in a row is given up; so is an answer of which nothing is taken.
+    public var paceInterval: TimeAmount = .seconds(5)
+    public var paceIntervals = 6
     /// Bytes of one WebSocket message.
     public var webSocketMessage = 1 << 20
     /// How often a WebSocket peer is asked whether it is there; it is cut off after two silent intervals.
     public var webSocketPing: TimeAmount = .seconds(20)
+    /// Pings and pongs of a peer in one second; more end the WebSocket.
+    public var webSocketControlFrames = 100
     public init() {}
 }
+
+/// All places for connections are taken by busy ones.
+struct NoPlace: Error {}
 
 /// HTTP/1.1 and WebSocket on one socket.
 ///
@@ -37,11 +47,17 @@ public struct APIChannel: ServerChildChannel {
     let responder: APIResponder
     let listener: Listener
     let limits: ConnectionLimits
+    let table: ConnectionTable
 
-    public init(responder: APIResponder, listener: Listener, limits: ConnectionLimits = .init()) {
+    /// - Parameter table: Bounds the connections; several listeners may share one.
+    public init(
+        responder: APIResponder, listener: Listener, limits: ConnectionLimits = .init(),
+        table: ConnectionTable = ConnectionTable(limit: 8192)
+    ) {
         self.responder = responder
         self.listener = listener
         self.limits = limits
+        self.table = table
     }
 
     /// A connection whose protocol is decided by its first request.
@@ -58,7 +74,8 @@ public struct APIChannel: ServerChildChannel {
 
     public func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
-            let connection = connection(of: channel)
+            let connection = try connection(of: channel)
+            let pace = PaceHandler(limits: limits)
             let pipeline = channel.pipeline.syncOperations
             let filter = UpgradeFilter(responder: responder, connection: connection, firstHead: limits.firstHead)
             let encoder = HTTPResponseEncoder()
@@ -71,9 +88,10 @@ public struct APIChannel: ServerChildChannel {
             try pipeline.addHandler(ConnectionHandler(connection: connection))
             try pipeline.addHandler(encoder)
             try pipeline.addHandler(decoder)
+            try pipeline.addHandler(pace)
             try pipeline.addHandler(filter)
             let upgrade = NIOTypedHTTPServerUpgradeHandler<Negotiated>(
-                httpEncoder: encoder, extraHTTPHandlers: [decoder, filter],
+                httpEncoder: encoder, extraHTTPHandlers: [decoder, pace, filter],
                 upgradeConfiguration: .init(upgraders: [upgrader(filter.offer)]) { channel in
                     channel.eventLoop.makeCompletedFuture { try self.configureHTTP(channel, logger) }
                 })
@@ -82,14 +100,16 @@ public struct APIChannel: ServerChildChannel {
         }
     }
 
-    private func connection(of channel: any Channel) -> Connection {
+    private func connection(of channel: any Channel) throws -> Connection {
         let cut: @Sendable () -> Void = { channel.close(promise: nil) }
+        // Without a place the connection is closed by this error.
+        guard let place = table.add(cut: cut) else { throw NoPlace() }
         guard listener == .unix else {
             let remote = channel.remoteAddress
             return Connection(
-                listener: .tcp, address: remote?.ipAddress ?? "unknown", port: remote?.port, cut: cut)
+                listener: .tcp, address: remote?.ipAddress ?? "unknown", port: remote?.port, place: place, cut: cut)
         }
-        let connection = Connection(listener: .unix, address: "unix", cut: cut)
+        let connection = Connection(listener: .unix, address: "unix", place: place, cut: cut)
         if let socket = channel as? any SocketOptionProvider {
             socket.unsafeGetSocketOption(level: .socket, name: .init(rawValue: SO_PEERCRED))
                 .whenSuccess { (credentials: PeerCredentials) in connection.note(peer: credentials) }
@@ -135,7 +155,7 @@ public struct APIChannel: ServerChildChannel {
                         NIOWebSocketFrameAggregator(
                             minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 1024,
                             maxAccumulatedFrameSize: limits.webSocketMessage))
-                    try pipeline.addHandler(WebSocketMessageHandler(interval: limits.webSocketPing))
+                    try pipeline.addHandler(WebSocketMessageHandler(limits: limits))
                     return .webSocket(try NIOAsyncChannel(wrappingChannelSynchronously: channel), handler)
                 }
             })

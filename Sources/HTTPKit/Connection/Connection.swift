@@ -39,12 +39,18 @@ public final class Connection: Sendable {
     private let port: Int?
     private let peer = Mutex<PeerCredentials?>(nil)
     private let cut: @Sendable () -> Void
+    /// Its place among all connections.
+    let place: ConnectionTable.Place?
     private let state = Mutex(State())
 
-    init(listener: Listener, address: String, port: Int? = nil, cut: @escaping @Sendable () -> Void = {}) {
+    init(
+        listener: Listener, address: String, port: Int? = nil, place: ConnectionTable.Place? = nil,
+        cut: @escaping @Sendable () -> Void = {}
+    ) {
         self.listener = listener
         self.address = address
         self.port = port
+        self.place = place
         self.cut = cut
     }
 
@@ -126,6 +132,7 @@ final class ConnectionHandler: ChannelInboundHandler, Sendable {
     init(connection: Connection) { self.connection = connection }
 
     func channelInactive(context: ChannelHandlerContext) {
+        connection.place?.leave()
         connection.raise(.closed)
         context.fireChannelInactive()
     }

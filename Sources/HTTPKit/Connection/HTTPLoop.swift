@@ -89,7 +89,7 @@ struct HTTPLoop: Sendable {
             while let head = try await body.nextHead() {
                 guard try await answer(head, body, outbound, channel) else { break }
             }
-        } catch let error where error is HTTPParserError || error is HTTP1TypeConversionError {
+        } catch let error where ErrorResponse.isUnreadable(error) {
             try await refuse(error, outbound)
         }
         // The peer reads the rest and closes; it gets a little time for that.

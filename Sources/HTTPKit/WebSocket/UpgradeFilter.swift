@@ -93,6 +93,11 @@ final class UpgradeFilter: ChannelDuplexHandler, RemovableChannelHandler {
             context.fireChannelRead(data)
             return
         }
+        if let problem = RequestCheck.problem(head) {
+            errorCaught(context: context, error: AmbiguousRequest(problem: problem))
+            refused = true
+            return
+        }
         timer?.cancel()
         let isFirst = !sawFirst
         sawFirst = true
@@ -111,7 +116,7 @@ final class UpgradeFilter: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// A first head that cannot be parsed finds nobody else who could answer.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard !sawFirst, error is HTTPParserError else {
+        guard !sawFirst, ErrorResponse.isUnreadable(error) else {
             context.fireErrorCaught(error)
             return
         }

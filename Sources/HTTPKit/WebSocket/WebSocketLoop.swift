@@ -32,6 +32,8 @@ struct WebSocketLoop: Sendable {
     let logger: Logger
 
     func run(_ channel: Channel, _ handler: @escaping WebSocketHandler) async {
+        connection.place?.begin()
+        defer { connection.place?.end() }
         do {
             try await channel.executeThenClose { inbound, outbound in
                 let socket = WebSocketConnection(inbound: inbound.makeAsyncIterator(), outbound: outbound)

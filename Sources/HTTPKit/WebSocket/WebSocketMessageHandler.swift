@@ -9,16 +9,18 @@ public enum WebSocketMessage: Sendable {
     case close(code: UInt16, reason: String)
 }
 
-/// A client must mask what it sends (RFC 6455, 5.1).
+/// A client must mask what it sends, and use neither reserved bits nor reserved opcodes (RFC 6455, 5.1 and 5.2).
 struct UnmaskedFrame: Error {}
 
-/// Refuses frames without a mask, before they are put together.
+/// Refuses frames that break the protocol, before they are put together.
 final class MaskCheck: ChannelInboundHandler, Sendable {
     typealias InboundIn = WebSocketFrame
     typealias InboundOut = WebSocketFrame
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard Self.unwrapInboundIn(data).maskKey != nil else {
+        let frame = Self.unwrapInboundIn(data)
+        let opcodes: [WebSocketOpcode] = [.continuation, .text, .binary, .connectionClose, .ping, .pong]
+        guard frame.maskKey != nil, !frame.rsv1, !frame.rsv2, !frame.rsv3, opcodes.contains(frame.opcode) else {
             context.fireErrorCaught(UnmaskedFrame())
             return
         }
@@ -36,13 +38,21 @@ final class WebSocketMessageHandler: ChannelDuplexHandler {
     typealias OutboundOut = WebSocketFrame
 
     private let interval: TimeAmount
+    private let mostControlFrames: Int
+    private var controlFrames = 0
+    private var second = NIODeadline.now()
+    /// The latest ping's data, while the peer does not read. One pong answers all pings before it.
+    private var owedPong: ByteBuffer?
     private var timer: RepeatedTask?
     private var silentIntervals = 0
     /// Whether a read is under way; when this handler comes, one is.
     private var isReading = true
     private var sentClose = false
 
-    init(interval: TimeAmount) { self.interval = interval }
+    init(limits: ConnectionLimits) {
+        interval = limits.webSocketPing
+        mostControlFrames = limits.webSocketControlFrames
+    }
 
     func handlerAdded(context: ChannelHandlerContext) {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
@@ -83,6 +93,8 @@ final class WebSocketMessageHandler: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         silentIntervals = 0
         let frame = unwrapInboundIn(data)
+        // After its own close frame this side takes nothing but the peer's.
+        if sentClose, frame.opcode != .connectionClose { return }
         switch frame.opcode {
         case .binary: context.fireChannelRead(wrapInboundOut(.binary(frame.unmaskedData)))
         case .text:
@@ -92,8 +104,10 @@ final class WebSocketMessageHandler: ChannelDuplexHandler {
             }
             context.fireChannelRead(wrapInboundOut(.text(text)))
         case .ping:
-            let pong = WebSocketFrame(fin: true, opcode: .pong, data: frame.unmaskedData)
-            context.writeAndFlush(wrapOutboundOut(pong), promise: nil)
+            guard countControlFrame(context) else { return }
+            owedPong = frame.unmaskedData
+            payPong(context)
+        case .pong: _ = countControlFrame(context)
         case .connectionClose:
             if sentClose {
                 context.close(promise: nil)
@@ -102,6 +116,28 @@ final class WebSocketMessageHandler: ChannelDuplexHandler {
             }
         default: break
         }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        payPong(context)
+        context.fireChannelWritabilityChanged()
+    }
+
+    /// Answers the latest ping, if the peer reads: pongs that nobody takes would pile up.
+    private func payPong(_ context: ChannelHandlerContext) {
+        guard let data = owedPong, context.channel.isWritable, !sentClose else { return }
+        owedPong = nil
+        context.writeAndFlush(wrapOutboundOut(WebSocketFrame(fin: true, opcode: .pong, data: data)), promise: nil)
+    }
+
+    /// Whether the peer may send another one; otherwise the WebSocket is closed.
+    private func countControlFrame(_ context: ChannelHandlerContext) -> Bool {
+        let now = NIODeadline.now()
+        if now - second >= .seconds(1) { (second, controlFrames) = (now, 0) }
+        controlFrames += 1
+        guard controlFrames > mostControlFrames else { return true }
+        close(context, code: 1008, reason: "too many pings")
+        return false
     }
 
     private func echoClose(_ context: ChannelHandlerContext, _ data: ByteBuffer) {

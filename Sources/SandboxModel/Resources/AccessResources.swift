@@ -102,3 +102,82 @@ public struct KeyRequest: Sendable, Hashable, Codable {
         }
     }
 }
+
+/// A mutation in the audit log.
+public struct AuditResource: Sendable, Hashable, Codable {
+    /// Of its intent. A mutation has two rows in the log, so these have gaps.
+    public var sequence: Int64
+    public var at: Timestamp
+    /// A key's id, or `uid:0` for a user of the Unix socket.
+    public var who: String
+    /// The key's label at that time.
+    public var label: String?
+    /// The peer's address, or its process.
+    public var from: String
+    public var method: String
+    /// The route's pattern.
+    public var route: String
+    /// What it was done to: a sandbox (as the request named it; of a creation, its id) or a key.
+    public var target: String?
+    public var requestID: String
+    /// Of HTTP. Absent: under way, or the server ended before it was written.
+    public var status: Int?
+    /// The error's, if there was one.
+    public var code: String?
+    public var durationMs: Double?
+
+    public init(
+        sequence: Int64, at: Timestamp, who: String, label: String?, from: String, method: String, route: String,
+        target: String?, requestID: String, status: Int?, code: String?, durationMs: Double?
+    ) {
+        self.sequence = sequence
+        self.at = at
+        self.who = who
+        self.label = label
+        self.from = from
+        self.method = method
+        self.route = route
+        self.target = target
+        self.requestID = requestID
+        self.status = status
+        self.code = code
+        self.durationMs = durationMs
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case sequence, at, who, label, from, method, route, target
+        case requestID = "request_id"
+        case status, code
+        case durationMs = "duration_ms"
+    }
+}
+
+/// What a look at the whole chain of the audit log found.
+public struct AuditVerificationResource: Sendable, Hashable, Codable {
+    /// Whether every row follows from the one before.
+    public var intact: Bool
+    /// The first row that does not.
+    public var brokenAt: Int64?
+    /// Rows, of which a mutation has two.
+    public var rows: Int64
+    /// Sequence number and hash (hexadecimal) of the last row. Kept elsewhere, they show later that nothing before was
+    /// replaced.
+    public var headSequence: Int64
+    public var headHash: String
+
+    public init(intact: Bool, brokenAt: Int64?, rows: Int64, headSequence: Int64, headHash: String) {
+        self.intact = intact
+        self.brokenAt = brokenAt
+        self.rows = rows
+        self.headSequence = headSequence
+        self.headHash = headHash
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case intact
+        case brokenAt = "broken_at"
+        case rows
+        case headSequence = "head_sequence"
+        case headHash = "head_hash"
+    }
+}
