@@ -73,6 +73,7 @@ let package = Package(
         module("Wire"),
         module("SandboxModel"),
         module("LinuxSystem", ["SandboxModel", "CLinux"]),
+        module("Faults", ["SandboxModel"]),
         // Guest and shim: static, without Foundation and NIO
         module("GuestInit", ["Wire", "CLinux"]),
         module("Shim", ["CLinux"]),
@@ -81,18 +82,19 @@ let package = Package(
         // Parts
         module("GuestClient", ["Wire", "SandboxModel", .nioCore, .nioPosix, .logging]),
         module("Isolation", ["SandboxModel", "GuestClient"]),
-        module("IsolationGVisor", ["Isolation", "GuestClient", "LinuxSystem", "SandboxModel", "Shim", .logging]),
-        module("SandboxStorage", ["SandboxModel", "LinuxSystem"]),
+        module(
+            "IsolationGVisor", ["Isolation", "GuestClient", "LinuxSystem", "SandboxModel", "Shim", "Faults", .logging]),
+        module("SandboxStorage", ["SandboxModel", "LinuxSystem", "Faults"]),
         module("SandboxImages", ["SandboxModel", "SandboxStorage"]),
         module("Store", ["SandboxModel"]),
-        module("StoreSQLite", ["Store", "SandboxModel", .grdb]),
+        module("StoreSQLite", ["Store", "SandboxModel", "Faults", .grdb]),
         module("Access", ["SandboxModel", "Store", .logging, .crypto]),
         // Logic
         module(
             "SandboxRuntime",
             [
                 "SandboxModel", "Isolation", "GuestClient", "SandboxStorage", "SandboxImages", "Store", "Wire",
-                .logging,
+                "Faults", .logging,
                 .metrics, .lifecycle,
             ]),
         // Adapters
@@ -115,7 +117,8 @@ let package = Package(
             "Server",
             [
                 "API", "Access", "HTTPKit", "SandboxModel", "SandboxRuntime", "SandboxStorage", "SandboxImages",
-                "Store", "StoreSQLite", "Isolation", "IsolationGVisor", "LinuxSystem", "GuestClient", .hummingbird,
+                "Store", "StoreSQLite", "Isolation", "IsolationGVisor", "LinuxSystem", "GuestClient", "Faults",
+                .hummingbird,
                 .hummingbirdCore, .logging,
                 .metrics,
                 .coreMetrics, .lifecycle, .unixSignals, .nioCore, .nioPosix, .crypto,
@@ -169,7 +172,7 @@ let testTargets: [Target] = [
             .httpTypes, .logging,
         ]),
     tests("CLITests", ["CLI", "Client", "SandboxModel", .arguments]),
-    tests("EndToEndTests", ["Client", "SandboxModel", "LinuxSystem"]),
+    tests("EndToEndTests", ["Client", "SandboxModel", "LinuxSystem", "Faults", "Wire"]),
 ]
 let chosen = Context.environment["NJ_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }
 package.targets += testTargets.filter { chosen?.contains($0.name) ?? true }

@@ -96,9 +96,15 @@ public struct RestoreRequest: Sendable {
     public var start: StartRequest
     /// A directory that ``Execution/checkpoint(to:)`` filled.
     public var checkpoint: String
-    public init(start: StartRequest, checkpoint: String) {
+    /// Throws if the checkpoint is not what it was. A driver calls it, maybe more than once, and lets the guest go on only
+    /// after it has returned; what does not depend on it may be done meanwhile.
+    public var verify: @Sendable () async throws -> Void
+    public init(
+        start: StartRequest, checkpoint: String, verify: @escaping @Sendable () async throws -> Void = {}
+    ) {
         self.start = start
         self.checkpoint = checkpoint
+        self.verify = verify
     }
 }
 

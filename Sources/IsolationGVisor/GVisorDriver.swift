@@ -1,3 +1,4 @@
+internal import Faults
 internal import Glibc
 internal import GuestClient
 public import Isolation
@@ -68,8 +69,14 @@ public final class GVisorDriver: IsolationDriver {
             throw SandboxError(.driverFailed, "The sandbox's checkpoint is not whole.", cause: error)
         }
         let duration = CheckpointImage.deadline(bytes: image.bytes)
-        return try await execute(request.start, restored: true) { slot, usesSocket in
-            try await self.load(directory, image.files, into: slot, usesSocket, duration)
+        // The image is looked at while the slot is taken and gets its root.
+        let verification = SingleFlight()
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await verification.run(request.verify) }
+            return try await execute(request.start, restored: true) { slot, usesSocket in
+                try await verification.run(request.verify)
+                try await self.load(directory, image.files, into: slot, usesSocket, duration)
+            }
         }
     }
 
@@ -104,6 +111,7 @@ public final class GVisorDriver: IsolationDriver {
         do {
             let slot = try await takeSlot()
             taken = slot
+            try Step.slotTaken.reached()
             try executions.bind(request.execution, to: slot)
             let guest = try await boot(request, in: slot, restored: restored) { try await begin(slot, usesSocket) }
             let execution = GVisorExecution(
@@ -148,14 +156,18 @@ public final class GVisorDriver: IsolationDriver {
         let root = ShimRoot(
             lower: request.root.lower, upper: request.root.upper, work: request.root.work,
             volatile: request.root.volatile)
+        try Step.slotAssigned.reached()
         _ = try await slot.shim.request(.attachRoot, root.encoded, until: .now + .seconds(10))
         slot.dropLease()
+        try Step.slotRootAttached.reached()
         let channel = try await slot.shim.channel(until: .now + .seconds(5))
         // The session's first bytes wait in the socket for the guest, which is about to start.
         async let opening = GuestSession.open(
             descriptor: channel.take(), deadline: .seconds(20), logger: configuration.logger)
         try await begin()
+        try Step.slotGuestStarted.reached()
         let guest = try await opening
+        try Step.slotSessionOpened.reached()
         async let greeting: Void = greet(guest, request)
         if !restored { try await guest.setLimits(request.limits) }
         await greeting

@@ -1,3 +1,4 @@
+internal import Faults
 internal import Glibc
 public import GuestClient
 public import Isolation
@@ -36,8 +37,10 @@ public final class GVisorExecution: Execution {
         guard !isPaused.withLock({ $0 }) else { return }
         // A resume that was not preceded by a pause would end the sandbox, so a later server must know.
         slot.mark(.pausing)
+        try Step.pauseMarked.reached()
         try await slot.pause(usesSocket: usesSocket, until: callDeadline)
         isPaused.withLock { $0 = true }
+        Step.pauseEffected.passed()
         slot.mark(.paused)
     }
 
@@ -45,8 +48,10 @@ public final class GVisorExecution: Execution {
         guard isPaused.withLock({ $0 }) else { return }
         try slot.thaw()
         slot.mark(.resuming)
+        try Step.resumeMarked.reached()
         try await slot.resume(usesSocket: usesSocket, until: callDeadline)
         isPaused.withLock { $0 = false }
+        Step.resumeEffected.passed()
         slot.mark(nil)
     }
 
@@ -62,8 +67,10 @@ public final class GVisorExecution: Execution {
         try slot.thaw()
         try await halt()
         do {
+            try Step.saveBegun.reached()
             try await slot.save(
                 to: directory, usesSocket: usesSocket, until: .now + CheckpointImage.deadline(bytes: memory))
+            try Step.saveDone.reached()
         } catch {
             await CheckpointImage.remove(from: directory)
             throw (error as? SystemError)?.sandboxError(.driverFailed, "The checkpoint's files cannot be made.")

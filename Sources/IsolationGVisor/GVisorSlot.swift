@@ -1,3 +1,4 @@
+internal import Faults
 internal import Glibc
 internal import LinuxSystem
 internal import Logging
@@ -75,6 +76,7 @@ final class GVisorSlot: Sendable {
         let spec = try OCISpec(root: configuration.genericRoot).encoded()
         try DurableFile.replace(directory + "/bundle/config.json", with: spec, durable: false)
         try cgroup?.create()
+        try Step.slotFoldersMade.reached()
         let null = try FileDescriptor.open("/dev/null", O_RDONLY)
         let log = try FileDescriptor.open(directory + "/shim.log", O_WRONLY | O_CREAT | O_APPEND, mode: 0o600)
         let ready = try FileDescriptor.pipe()
@@ -87,6 +89,7 @@ final class GVisorSlot: Sendable {
     }
 
     private func finishCreation(_ ready: FileDescriptor, usesSocket: Bool) async throws {
+        try Step.slotShimStarted.reached()
         let deadline = ContinuousClock.now + .seconds(25)
         var line: [UInt8] = []
         while line.last != 0x0A {
@@ -103,6 +106,7 @@ final class GVisorSlot: Sendable {
         if usesSocket {
             try await control.call("Network.CreateLinksAndRoutes", RunscControl.loopback, until: deadline)
         }
+        try Step.slotReady.reached()
     }
 
     // MARK: Use
@@ -136,7 +140,9 @@ final class GVisorSlot: Sendable {
     /// further calls return at once. Goes on even when the task is cancelled.
     func remove() async throws {
         try await removal.run {
+            Step.destroyBegun.passed()
             try await self.dismantle()
+            Step.destroyDone.passed()
             self.cgroup?.removeEmptyParents()
         }
     }

@@ -5,7 +5,7 @@ internal import Synchronization
 final class SingleFlight: Sendable {
     private enum State {
         case idle
-        case running([CheckedContinuation<Void, any Error>])
+        case running([CheckedContinuation<Bool, any Error>])
         case done
     }
 
@@ -25,11 +25,13 @@ final class SingleFlight: Sendable {
         }
         switch decision {
         case .nothing: return
-        case .wait: try await join()
+        case .wait:
+            // What ended between the decision and the wait has told its outcome to others: ask again.
+            if try await !join() { try await run(body) }
         case .begin:
             do {
                 try await body()
-                finish(.done, .success(()))
+                finish(.done, .success(true))
             } catch {
                 finish(.idle, .failure(error))
                 throw error
@@ -37,19 +39,19 @@ final class SingleFlight: Sendable {
         }
     }
 
-    private func join() async throws {
+    /// - Returns: `false` if nothing is under way any more.
+    private func join() async throws -> Bool {
         try await withCheckedThrowingContinuation { continuation in
             let isOver = state.withLock { state in
                 guard case .running(let waiting) = state else { return true }
                 state = .running(waiting + [continuation])
                 return false
             }
-            // It ended between the decision and here; its outcome was not for us, but nothing is under way either.
-            if isOver { continuation.resume() }
+            if isOver { continuation.resume(returning: false) }
         }
     }
 
-    private func finish(_ next: State, _ result: Result<Void, any Error>) {
+    private func finish(_ next: State, _ result: Result<Bool, any Error>) {
         let waiting = state.withLock { state in
             defer { state = next }
             if case .running(let waiting) = state { return waiting }

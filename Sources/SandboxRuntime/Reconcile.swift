@@ -1,3 +1,4 @@
+internal import Faults
 internal import GuestClient
 internal import Isolation
 internal import Logging
@@ -15,9 +16,8 @@ extension SandboxRuntime {
         case reattach(paused: Bool)
         /// A wake or start whose end nobody recorded: if the guest answers, it is done.
         case completeStart
-        /// A standby that was not recorded as done: discard its image, and let the guest go on.
-        case resumeFromStandby
-        /// The processes are gone; a standby was under way: asleep if its image was finished, else memory is lost.
+        /// A standby was under way: asleep if its image was finished. Otherwise the guest goes on if it survives, and
+        /// memory is lost if not.
         case standbyIfComplete
         /// Nothing was under way.
         case keep
@@ -34,6 +34,7 @@ extension SandboxRuntime {
         shared.withLock { $0.initLayer = layer }
         let now = clock.moment
         let records = try await store.sandboxes()
+        try Step.reconcileLoaded.reached()
         // Whatever has processes counts, even if it is more than fits; until it is settled, what may have some counts.
         for record in records where record.status.mayHaveProcesses {
             admission.hold(record.id, Demand(ResourceLimits(record.spec.value.limits)))
@@ -51,6 +52,7 @@ extension SandboxRuntime {
         var survivors: [String: Set<ExecutionID>] = [:]
         for (tier, driver) in drivers { survivors[tier] = Set(try await driver.survivors()) }
         let directories = try await storage.sandboxIDs()
+        try Step.reconcileSurveyed.reached()
         let found = registry.all.filter { sandbox in
             if case .adopting = sandbox.machine.withLock({ $0.phase }) { true } else { false }
         }
@@ -69,6 +71,7 @@ extension SandboxRuntime {
             }
         }
         await removeOrphans(survivors.mapValues { $0.subtracting(owned) }, directories)
+        Step.reconcileDone.passed()
         shared.withLock { $0.ready = true }
         logger.info("Ready", metadata: ["sandboxes": "\(found.count)"])
     }
@@ -81,6 +84,7 @@ extension SandboxRuntime {
                 logger.warning("An execution without a sandbox is ended", metadata: ["execution": "\(execution)"])
                 do {
                     try await drivers[tier]?.destroy(execution)
+                    Step.orphanEnded.passed()
                 } catch {
                     logger.error("It could not be ended", metadata: ["execution": "\(execution)", "error": "\(error)"])
                 }
@@ -89,6 +93,7 @@ extension SandboxRuntime {
         for id in directories where registry[id] == nil {
             logger.warning("A directory without a sandbox is removed", metadata: ["sandbox": "\(id)"])
             try? await storage.trashSandbox(id)
+            Step.orphanTrashed.passed()
         }
         await removeOldLayers()
         sweepLater()
@@ -118,7 +123,6 @@ extension SandboxRuntime {
             if survives { return .reattach(paused: status.state == .paused) }
             return torn ? .delete("the host restarted while it ran") : .lost(lostReason(sameBoot))
         case .suspending:
-            if survives { return .resumeFromStandby }
             return .standbyIfComplete
         case .resuming:
             if survives { return .completeStart }
@@ -158,10 +162,7 @@ extension SandboxRuntime {
         switch adoption {
         case .reattach(let paused): try await takeOver(sandbox, transition, status, paused: paused)
         case .completeStart: try await completeStart(sandbox, transition, status)
-        case .resumeFromStandby:
-            try await storage.discardCheckpoints(of: sandbox.id, through: status.checkpointGeneration)
-            try await takeOver(sandbox, transition, status, paused: false)
-        case .standbyIfComplete: try await standbyIfComplete(sandbox, transition, status)
+        case .standbyIfComplete: try await standbyIfComplete(sandbox, transition, status, survives: survives)
         case .keep: try await keep(sandbox, transition, status)
         case .lost(let reason):
             try await lose(sandbox, transition, status.execution, .execution(ExecutionEnd(code: nil, detail: reason)))
@@ -202,7 +203,29 @@ extension SandboxRuntime {
         _ sandbox: Sandbox, _ transition: Transition, _ status: SandboxRecord.Status, paused: Bool
     ) async throws {
         do {
-            let incarnation = try await reattached(sandbox, status.execution)
+            let incarnation = try await insisting(sandbox, transition) {
+                try await self.takenOver(sandbox, status, paused: paused)
+            }
+            try await record(sandbox, transition, paused ? .paused : .running) { $0.checkpoint = nil }
+            Step.adoptConfirmed.passed()
+            settle(sandbox, transition, to: paused ? .paused(incarnation) : .running(incarnation))
+            watch(sandbox, incarnation)
+            // A wake may have been confirmed by a server that did not come to removing the image.
+            discardCheckpointsLater(sandbox)
+        } catch {
+            guard isCurrent(transition, sandbox) else { throw error }
+            logger.warning("A sandbox could not be taken over", metadata: log(sandbox, error))
+            let end = ExecutionEnd(code: nil, detail: "it could not be taken over")
+            try await lose(sandbox, transition, status.execution, .execution(end))
+        }
+    }
+
+    private func takenOver(
+        _ sandbox: Sandbox, _ status: SandboxRecord.Status, paused: Bool
+    ) async throws -> Incarnation {
+        let incarnation = try await reattached(sandbox, status.execution)
+        do {
+            try Step.adoptReattached.reached()
             if paused {
                 // Only a running init can begin a session.
                 try await incarnation.execution.pause()
@@ -210,15 +233,29 @@ extension SandboxRuntime {
                 try await incarnation.execution.resume()
                 try await incarnation.session.ping(deadline: configuration.guestDeadline)
             }
-            try await record(sandbox, transition, paused ? .paused : .running) { $0.checkpoint = nil }
-            settle(sandbox, transition, to: paused ? .paused(incarnation) : .running(incarnation))
-            watch(sandbox, incarnation)
+            try Step.adoptAnswered.reached()
+            return incarnation
         } catch {
-            guard isCurrent(transition, sandbox) else { throw error }
-            logger.warning("A sandbox could not be taken over", metadata: log(sandbox, error))
-            let end = ExecutionEnd(code: nil, detail: "it could not be taken over")
-            try await lose(sandbox, transition, status.execution, .execution(end))
+            await incarnation.session.close()
+            throw error
         }
+    }
+
+    /// Tries more than once: what keeps a server from reaching a guest may pass, and memory that is given up does not
+    /// come back.
+    func insisting<R: Sendable>(
+        _ sandbox: Sandbox, _ transition: Transition, _ body: () async throws -> R
+    ) async throws -> R {
+        for attempt in 1... {
+            do {
+                return try await body()
+            } catch {
+                guard attempt < configuration.reattachAttempts, isCurrent(transition, sandbox) else { throw error }
+                logger.notice("A sandbox is not reached yet", metadata: log(sandbox, error))
+                try await Task.sleep(for: .milliseconds(200 * attempt))
+            }
+        }
+        throw SandboxError.overtaken
     }
 
     /// A guest that answers has run since, so its image is stale; one that does not never got that far.
@@ -233,6 +270,7 @@ extension SandboxRuntime {
             guard isCurrent(transition, sandbox) else { throw error }
             return try await keep(sandbox, transition, status)
         }
+        Step.completeStartAnswered.passed()
         let woken = status.checkpoint != nil
         let detail = ["from": woken ? "standby" : "stopped"]
         try await record(
@@ -241,31 +279,44 @@ extension SandboxRuntime {
             if woken { status.wakes += 1 }
             status.checkpoint = nil
         }
+        Step.completeStartConfirmed.passed()
         settle(sandbox, transition, to: .running(incarnation))
         watch(sandbox, incarnation)
         discardCheckpointsLater(sandbox)
     }
 
+    /// Whoever lets the guest go on discards the image first. So one that is whole is of a guest that has not run since,
+    /// and is worth more than processes of which nobody knows whether they still answer.
     private func standbyIfComplete(
-        _ sandbox: Sandbox, _ transition: Transition, _ status: SandboxRecord.Status
+        _ sandbox: Sandbox, _ transition: Transition, _ status: SandboxRecord.Status, survives: Bool
     ) async throws {
         do {
             let manifest = try await storage.validateCheckpoint(of: sandbox.id, generation: status.checkpointGeneration)
+            try await storage.verifyCheckpoint(manifest)
             guard manifest.execution == status.execution else {
                 throw UnusableCheckpoint(reason: "it is of another time")
             }
-            if let execution = status.execution { try await destroy(execution, of: sandbox) }
+            Step.completeStandbyValidated.passed()
             await prepareDefaults(sandbox)
             try await record(
                 sandbox, transition, .standby, events: [event("sandbox.standby", sandbox, ["reason": "recovered"])],
                 durability: .device
             ) { status in
                 status.checkpoint = .init(generation: manifest.generation, bytes: manifest.bytes)
+            }
+            Step.completeStandbyConfirmed.passed()
+            // The memory is recorded first: if the processes cannot be ended, it is still there.
+            if let execution = status.execution { try await destroy(execution, of: sandbox) }
+            await recordIfPossible(sandbox, transition, .standby) { status in
                 status.execution = nil
                 status.boot = ""
             }
             settle(sandbox, transition, to: .standby)
         } catch let unusable as UnusableCheckpoint {
+            if survives {
+                try await storage.discardCheckpoints(of: sandbox.id, through: status.checkpointGeneration)
+                return try await takeOver(sandbox, transition, status, paused: false)
+            }
             let end = ExecutionEnd(code: nil, detail: "it ended in the middle of a standby: \(unusable.reason)")
             if !sandbox.durable, status.boot != configuration.bootID {
                 try await carryOut(
@@ -279,6 +330,7 @@ extension SandboxRuntime {
     /// Rests where the record says; a wake or start that got nowhere goes back to where it came from.
     private func keep(_ sandbox: Sandbox, _ transition: Transition, _ status: SandboxRecord.Status) async throws {
         if let execution = status.execution { try await destroy(execution, of: sandbox) }
+        Step.keepEnded.passed()
         await prepareDefaults(sandbox)
         let rest: (SandboxMachine.Rest, SandboxState)
         switch status.state {
@@ -293,6 +345,8 @@ extension SandboxRuntime {
                 status.boot = ""
             }
         }
+        Step.keepConfirmed.passed()
         settle(sandbox, transition, to: rest.0)
+        if status.checkpoint == nil { discardCheckpointsLater(sandbox) }
     }
 }

@@ -25,6 +25,8 @@ public struct RuntimeConfiguration: Sendable {
     public var stopGrace = Duration.seconds(5)
     /// The longest wait for an answer of the guest's init in a transition.
     public var guestDeadline = Duration.seconds(10)
+    /// How often a server tries to open the session of a sandbox whose processes run, before it gives them up.
+    public var reattachAttempts = 3
     /// How long a graceful end of the server waits for transitions under way.
     public var drainDeadline = Duration.seconds(20)
     /// How many sandboxes are taken over at once when the server starts.

@@ -42,6 +42,8 @@ extension SandboxMachine {
             phase = .unpausing(incarnation, transition)
             return .begin(Work(transition: transition, step: .unpause(incarnation)))
         case .standby: return resuming(.wake, .wake)
+        // Memory on disk that a failure did not touch is still good.
+        case .failed where status.checkpoint != nil: return resuming(.wake, .wake)
         case .stopped, .failed: return resuming(.start, .start)
         case .deleting, .gone: return .refuse(.overtaken)
         }

@@ -1,3 +1,4 @@
+internal import Faults
 internal import Isolation
 internal import Logging
 internal import SandboxImages
@@ -135,11 +136,14 @@ extension SandboxRuntime {
     ) async throws {
         do {
             let record = sandbox.record
+            try Step.createBegun.reached()
             try await store.insert(
                 record, idempotency: idempotency, events: [event("sandbox.created", sandbox)], durability: .process)
             feed.signal()
+            try Step.createRecorded.reached()
             try await admitted(sandbox, transition, growth: configuration.freshMemory) {
                 let incarnation = try await begin(sandbox, transition, member)
+                try Step.createLaunched.reached()
                 // From here on it is promised to the caller.
                 try await confirmRunning(
                     sandbox, transition, incarnation, from: "creating", durability: sandbox.durable ? .device : .process
@@ -160,6 +164,7 @@ extension SandboxRuntime {
             return try await owned(incarnation, sandbox, transition)
         }
         try await storage.createSandbox(sandbox.id, durable: sandbox.durable)
+        try Step.createDirectoriesMade.reached()
         return try await launch(sandbox, transition)
     }
 
@@ -168,12 +173,15 @@ extension SandboxRuntime {
         guard isCurrent(transition, sandbox) else { return }
         do {
             if let execution = transition.execution { try await destroy(execution, of: sandbox) }
+            try Step.createUndoEnded.reached()
             try await storage.trashSandbox(sandbox.id)
+            try Step.createUndoTrashed.reached()
             let code = SandboxError.from(error).code.rawValue
             try await store.remove(
                 sandbox.id, events: [event("sandbox.deleted", sandbox, ["reason": "creation failed: \(code)"])],
                 durability: .process)
             feed.signal()
+            Step.createUndone.passed()
         } catch {
             // The record stays `creating`, so the next start of the server removes what is left.
             logger.error("A failed creation could not be undone", metadata: log(sandbox, error))

@@ -1,3 +1,4 @@
+internal import Faults
 internal import GuestClient
 internal import Isolation
 internal import Logging
@@ -22,6 +23,7 @@ extension SandboxRuntime {
         let bytes: Int64
         do {
             try await checkStandby(sandbox, transition, incarnation, suspension)
+            try Step.standbyChecked.reached()
             bytes = try await writeImage(sandbox, transition, incarnation)
         } catch {
             await turnBack(sandbox, transition, incarnation, suspension)
@@ -35,8 +37,10 @@ extension SandboxRuntime {
             await turnBack(sandbox, transition, incarnation, suspension)
             throw error
         }
+        Step.standbyAcknowledged.passed()
         // Whoever still waits for something inside is told that it is unavailable, not that it died.
         await incarnation.session.close()
+        Step.standbySessionClosed.passed()
         do {
             try await destroy(incarnation.id, of: sandbox)
         } catch {
@@ -44,10 +48,12 @@ extension SandboxRuntime {
             await fail(sandbox, transition, .from(error))
             throw error
         }
+        Step.standbyEnded.passed()
         await recordIfPossible(sandbox, transition, .standby) { status in
             status.execution = nil
             status.boot = ""
         }
+        Step.standbyConfirmed.passed()
         settle(sandbox, transition, to: .standby)
         sweepLater()
     }
@@ -83,9 +89,11 @@ extension SandboxRuntime {
         _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation
     ) async throws -> Int64 {
         try await record(sandbox, transition, .suspending) { $0.checkpointGeneration += 1 }
+        try Step.standbyRecorded.reached()
         let generation = sandbox.machine.withLock { $0.status.checkpointGeneration }
         try goesOn(sandbox, transition)
         try await incarnation.session.quiesce(deadline: configuration.guestDeadline)
+        try Step.standbyQuiesced.reached()
         try await incarnation.execution.pause()
         try goesOn(sandbox, transition)
         let directory = try await storage.beginCheckpoint(of: sandbox.id, generation: generation)
@@ -97,13 +105,16 @@ extension SandboxRuntime {
             driverVersion: await capabilities(of: sandbox.tier)?.version ?? "",
             templateVersion: sandbox.templateVersion,
             initLayer: layer, createdAt: clock.now)
-        return try await storage.commitCheckpoint(manifest).bytes
+        let bytes = try await storage.commitCheckpoint(manifest).bytes
+        try Step.standbyImageDurable.reached()
+        return bytes
     }
 
     private func recordStandby(
         _ sandbox: Sandbox, _ transition: Transition, _ suspension: SandboxMachine.Suspension, bytes: Int64
     ) async throws {
         guard sandbox.machine.withLock({ $0.commit(transition) }) else { throw SandboxError.calledOff }
+        try Step.standbyCommitted.reached()
         let detail = ["bytes": "\(bytes)", "reason": suspension.cause.rawValue]
         try await record(
             sandbox, transition, .standby, events: [event("sandbox.standby", sandbox, detail)], durability: .device
@@ -128,7 +139,9 @@ extension SandboxRuntime {
         do {
             // First the image: once the guest goes on, it must never be restored.
             try await storage.discardCheckpoints(of: sandbox.id, through: generation)
+            Step.turnBackDiscarded.passed()
             try await incarnation.execution.resume()
+            Step.turnBackResumed.passed()
             try await incarnation.session.ping(deadline: configuration.guestDeadline)
             if suspension.fromPaused { try await incarnation.execution.pause() }
         } catch {
@@ -143,6 +156,7 @@ extension SandboxRuntime {
             return
         }
         await recordIfPossible(sandbox, transition, suspension.fromPaused ? .paused : .running) { $0.checkpoint = nil }
+        Step.turnBackRecorded.passed()
         settle(sandbox, transition, to: suspension.fromPaused ? .paused(incarnation) : .running(incarnation))
         sweepLater()
     }
@@ -153,6 +167,7 @@ extension SandboxRuntime {
     func pause(_ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation) async throws {
         do {
             try await record(sandbox, transition, .paused, events: [event("sandbox.paused", sandbox)])
+            try Step.pauseRecorded.reached()
             try await incarnation.execution.pause()
         } catch {
             guard isCurrent(transition, sandbox) else { throw error }
@@ -161,6 +176,7 @@ extension SandboxRuntime {
             settle(sandbox, transition, to: .running(incarnation))
             throw error
         }
+        Step.pauseDone.passed()
         settle(sandbox, transition, to: .paused(incarnation))
     }
 
@@ -169,6 +185,7 @@ extension SandboxRuntime {
         do {
             try await record(
                 sandbox, transition, .running, events: [event("sandbox.running", sandbox, ["from": "paused"])])
+            try Step.unpauseRecorded.reached()
             try await incarnation.execution.resume()
         } catch {
             guard isCurrent(transition, sandbox) else { throw error }
@@ -176,6 +193,7 @@ extension SandboxRuntime {
             settle(sandbox, transition, to: .paused(incarnation))
             throw error
         }
+        Step.unpauseDone.passed()
         settle(sandbox, transition, to: .running(incarnation))
     }
 }

@@ -1,3 +1,4 @@
+internal import Faults
 internal import Isolation
 internal import Logging
 internal import SandboxImages
@@ -13,8 +14,10 @@ extension SandboxRuntime {
         let origin = sandbox.machine.withLock { $0.status }
         let rest: SandboxMachine.Rest = origin.state == .failed ? .failed : .stopped
         try await inTurn(sandbox, transition, growth: configuration.freshMemory, orBackTo: rest) {
+            try await clearAway(sandbox, transition, origin)
             do {
                 try await recordResuming(sandbox, transition, from: origin.state)
+                try Step.startRecorded.reached()
                 try await startAfresh(sandbox, transition, problem: origin.problem)
             } catch {
                 try await fallBack(sandbox, transition, error)
@@ -54,7 +57,8 @@ extension SandboxRuntime {
     func wake(_ sandbox: Sandbox, _ transition: Transition) async throws {
         let origin = sandbox.machine.withLock { $0.status }
         let growth = (origin.checkpoint?.bytes ?? 0) + configuration.freshMemory
-        try await inTurn(sandbox, transition, growth: growth, orBackTo: .standby) {
+        try await inTurn(sandbox, transition, growth: growth, orBackTo: origin.state == .failed ? .failed : .standby) {
+            try await clearAway(sandbox, transition, origin)
             do {
                 try await wake(sandbox, transition, origin)
             } catch {
@@ -65,6 +69,7 @@ extension SandboxRuntime {
 
     private func wake(_ sandbox: Sandbox, _ transition: Transition, _ origin: SandboxRecord.Status) async throws {
         try await recordResuming(sandbox, transition, from: .standby)
+        try Step.wakeRecorded.reached()
         let manifest: CheckpointManifest
         do {
             guard let checkpoint = origin.checkpoint else {
@@ -74,8 +79,30 @@ extension SandboxRuntime {
         } catch let unusable as UnusableCheckpoint {
             return try await wakeWithoutMemory(sandbox, transition, unusable)
         }
-        let incarnation = try await restore(sandbox, transition, manifest)
+        try Step.wakeValidated.reached()
+        let incarnation: Incarnation
+        do {
+            incarnation = try await restore(sandbox, transition, manifest)
+        } catch let error as SandboxError {
+            guard let unusable = error.cause as? UnusableCheckpoint else { throw error }
+            return try await wakeWithoutMemory(sandbox, transition, unusable)
+        }
+        // The guest has run: its image is stale, and there is no way back.
+        Step.wakeRestored.passed()
         try await confirmWake(sandbox, transition, incarnation, origin)
+    }
+
+    /// A transition that failed may have left processes. They must be gone before others use the files.
+    private func clearAway(
+        _ sandbox: Sandbox, _ transition: Transition, _ origin: SandboxRecord.Status
+    ) async throws {
+        guard let former = origin.execution else { return }
+        do {
+            try await destroy(former, of: sandbox)
+        } catch {
+            await fail(sandbox, transition, .from(error))
+            throw error
+        }
     }
 
     private func recordResuming(_ sandbox: Sandbox, _ transition: Transition, from state: SandboxState) async throws {
@@ -99,7 +126,14 @@ extension SandboxRuntime {
         }
         let request = RestoreRequest(
             start: try await startRequest(sandbox, transition, initLayer: manifest.initLayer, fresh: false),
-            checkpoint: storage.paths(of: sandbox.id).checkpoint(manifest.generation))
+            checkpoint: storage.paths(of: sandbox.id).checkpoint(manifest.generation)
+        ) { [storage] in
+            do {
+                try await storage.verifyCheckpoint(manifest)
+            } catch let unusable as UnusableCheckpoint {
+                throw SandboxError(.driverFailed, "The memory on disk is not what it was.", cause: unusable)
+            }
+        }
         let execution = try await driver(of: sandbox).restore(request)
         return try await owned(Incarnation(execution: execution), sandbox, transition)
     }
@@ -123,6 +157,7 @@ extension SandboxRuntime {
             // record `resuming` looks for the execution and takes it over.
             logger.error("A wake could not be confirmed", metadata: log(sandbox, error))
         }
+        Step.wakeConfirmed.passed()
         settle(sandbox, transition, to: .running(incarnation))
         watch(sandbox, incarnation)
         discardCheckpointsLater(sandbox)
@@ -143,12 +178,14 @@ extension SandboxRuntime {
             status.checkpoint = nil
             status.problem = problem
         }
+        try Step.wakeMemoryGivenUp.reached()
         try await startAfresh(sandbox, transition, problem: problem)
         discardCheckpointsLater(sandbox)
     }
 
     private func startAfresh(_ sandbox: Sandbox, _ transition: Transition, problem: ProblemResource?) async throws {
         let incarnation = try await launch(sandbox, transition)
+        try Step.startLaunched.reached()
         try await confirmRunning(sandbox, transition, incarnation, from: "stopped", problem: problem)
     }
 
@@ -166,6 +203,7 @@ extension SandboxRuntime {
                 throw error
             }
         }
+        Step.fallBackEnded.passed()
         // A wake that found its memory unusable has nothing to go back to but the files.
         let status = sandbox.machine.withLock { $0.status }
         let hasMemory = status.checkpoint != nil
@@ -174,7 +212,9 @@ extension SandboxRuntime {
             status.execution = nil
             status.boot = ""
         }
+        Step.fallBackRecorded.passed()
         settle(sandbox, transition, to: hasMemory ? .standby : .stopped)
+        if !hasMemory { discardCheckpointsLater(sandbox) }
         throw error
     }
 
@@ -208,6 +248,7 @@ extension SandboxRuntime {
             status.checkpoint = nil
             status.problem = problem
         }
+        Step.startConfirmed.passed()
         settle(sandbox, transition, to: .running(incarnation))
         watch(sandbox, incarnation)
     }
@@ -237,8 +278,17 @@ extension SandboxRuntime {
 
     /// The root of the template's version that the sandbox was created from.
     private func rootfs(of sandbox: Sandbox) async throws -> String {
-        if let known = sandbox.template.withLock({ $0 }) { return known.rootfs }
-        let template = try await images.template(sandbox.templateName, version: sandbox.templateVersion)
+        // Looked at every time: somebody may have removed it since.
+        let template: Template
+        do {
+            template = try await images.template(sandbox.templateName, version: sandbox.templateVersion)
+        } catch let error as SandboxError where error.code == .templateNotFound {
+            throw SandboxError(
+                .templateNotFound,
+                "The version \(sandbox.templateVersion) of the template \(sandbox.templateName), which the sandbox is "
+                    + "made from, is not there any more.",
+                hint: "put it back, and the sandbox goes on as it was; or delete the sandbox")
+        }
         let prepared = Prepared(template, sandbox.machine.withLock { $0.spec.value })
         sandbox.template.withLock { $0 = prepared }
         return prepared.rootfs
@@ -250,10 +300,10 @@ extension SandboxRuntime {
         _ = operations.submit {
             do {
                 try await self.storage.discardCheckpoints(of: sandbox.id, through: stale)
-                try await self.storage.sweepTrash()
             } catch {
                 self.logger.warning("A stale checkpoint was not removed", metadata: self.log(sandbox, error))
             }
+            self.sweepLater()
         }
     }
 

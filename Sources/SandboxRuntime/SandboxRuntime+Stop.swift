@@ -1,3 +1,4 @@
+internal import Faults
 internal import GuestClient
 internal import Isolation
 internal import Logging
@@ -14,10 +15,12 @@ extension SandboxRuntime {
     ) async throws {
         do {
             try await record(sandbox, transition, .stopping)
+            try Step.stopRecorded.reached()
             if let incarnation {
                 await meterLast(sandbox, incarnation)
                 await shutDown(sandbox, incarnation, wasPaused: wasPaused)
             }
+            try Step.stopShutDown.reached()
             try await finishStop(sandbox, transition, incarnation?.id, problem: nil, type: "sandbox.stopped", [:])
         } catch {
             if isCurrent(transition, sandbox) { await fail(sandbox, transition, .from(error)) }
@@ -47,13 +50,16 @@ extension SandboxRuntime {
     ) async throws {
         let status = sandbox.machine.withLock { $0.status }
         if let execution = execution ?? status.execution { try await destroy(execution, of: sandbox) }
+        try Step.stopEnded.reached()
         try await storage.discardCheckpoints(of: sandbox.id, through: status.checkpointGeneration)
+        try Step.stopMemoryDropped.reached()
         try await record(sandbox, transition, .stopped, events: [event(type, sandbox, detail)]) { status in
             status.execution = nil
             status.boot = ""
             status.checkpoint = nil
             status.problem = problem
         }
+        Step.stopConfirmed.passed()
         settle(sandbox, transition, to: .stopped)
         sweepLater()
     }
@@ -70,6 +76,7 @@ extension SandboxRuntime {
         let problem = ProblemResource(code: .memoryLost, message: message, at: clock.now)
         do {
             try await record(sandbox, transition, .stopping)
+            try Step.loseRecorded.reached()
             try await finishStop(
                 sandbox, transition, execution, problem: problem, type: "sandbox.memory_lost", ["reason": detail])
         } catch {
@@ -121,7 +128,12 @@ extension SandboxRuntime {
     func recover(_ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation) async throws {
         do {
             await incarnation.session.close()
-            let execution = try await driver(of: sandbox).reattach(incarnation.id)
+            let execution = try await insisting(sandbox, transition) {
+                try Step.recoverClosed.reached()
+                let execution = try await self.driver(of: sandbox).reattach(incarnation.id)
+                try Step.recoverReattached.reached()
+                return execution
+            }
             guard isCurrent(transition, sandbox) else { throw SandboxError.overtaken }
             let again = Incarnation(execution: execution)
             settle(sandbox, transition, to: .running(again))
@@ -141,6 +153,7 @@ extension SandboxRuntime {
         overtaken?.withdraw(.overtaken)
         do {
             try await record(sandbox, transition, .stopping) { $0.deleting = true }
+            try Step.deleteRecorded.reached()
             if let incarnation {
                 await meterLast(sandbox, incarnation)
                 await incarnation.session.close()
@@ -148,14 +161,18 @@ extension SandboxRuntime {
             let recorded = sandbox.machine.withLock { $0.status.execution }
             let executions = Set([incarnation?.id, overtaken?.execution, recorded].compactMap { $0 })
             for execution in executions { try await destroy(execution, of: sandbox) }
+            try Step.deleteEnded.reached()
             if let overtaken {
                 try? await deadline(.seconds(60)) { try await overtaken.wait() }
                 // It may have made something between the first end and its own.
                 for execution in executions { try await destroy(execution, of: sandbox) }
+                try Step.deleteOvertook.reached()
             }
             try await storage.trashSandbox(sandbox.id)
+            try Step.deleteTrashed.reached()
             try await store.remove(sandbox.id, events: [event("sandbox.deleted", sandbox)], durability: .device)
             feed.signal()
+            Step.deleteRemoved.passed()
         } catch {
             await fail(sandbox, transition, .from(error))
             throw error

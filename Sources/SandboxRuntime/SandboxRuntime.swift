@@ -1,3 +1,4 @@
+internal import Faults
 internal import GuestClient
 public import Isolation
 public import Logging
@@ -118,6 +119,7 @@ public final class SandboxRuntime: Service, Sendable {
     private func drain() async {
         shared.withLock { $0.stopping = true }
         admission.close(.stopping)
+        Step.drainBegun.passed()
         let deadline = clock.moment.advanced(by: configuration.drainDeadline)
         while operations.pending > 0, clock.moment < deadline, !Task.isCancelled {
             try? await Task.sleep(for: .milliseconds(10))
@@ -128,6 +130,7 @@ public final class SandboxRuntime: Service, Sendable {
         for sandbox in registry.all {
             await sandbox.machine.withLock { $0.incarnation }?.session.close()
         }
+        Step.drainDone.passed()
     }
 
     // MARK: Commands

@@ -1,3 +1,4 @@
+internal import Faults
 internal import Foundation
 internal import LinuxSystem
 public import SandboxModel
@@ -7,7 +8,7 @@ public struct CheckpointManifest: Sendable, Hashable, Codable {
     public struct File: Sendable, Hashable, Codable {
         public var name: String
         public var size: Int64
-        /// XXH64 over samples; see `sampledHash`.
+        /// ``LinuxSystem/Checksum/ofFile(_:)``; in format 1 over samples, see `sampledHash`.
         public var hash: String
         public init(name: String, size: Int64, hash: String) {
             self.name = name
@@ -16,7 +17,7 @@ public struct CheckpointManifest: Sendable, Hashable, Codable {
         }
     }
     public static let magic = "nightjar-checkpoint"
-    public static let format = 1
+    public static let format = 2
 
     public var magic = Self.magic
     public var format = Self.format
@@ -32,6 +33,8 @@ public struct CheckpointManifest: Sendable, Hashable, Codable {
     public var initLayer: String
     public var createdAt: Timestamp
     public var files: [File] = []
+    /// Of the manifest itself, with this left empty; absent in format 1.
+    public var checksum: String?
 
     public init(
         sandbox: SandboxID, execution: ExecutionID, generation: Int, tier: String, driverVersion: String,
@@ -50,13 +53,29 @@ public struct CheckpointManifest: Sendable, Hashable, Codable {
     /// Bytes of all files.
     public var bytes: Int64 { files.reduce(0) { $0 + $1.size } }
 
+    /// With its own checksum.
+    func sealed() -> Self {
+        var bare = self
+        bare.checksum = nil
+        var sealed = self
+        sealed.checksum = (try? bare.encoded()).map { Checksum.text(Checksum.of($0)) }
+        return sealed
+    }
+
+    /// The same bytes for the same values.
+    func encoded() throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        return Array(try encoder.encode(self))
+    }
+
     enum CodingKeys: String, CodingKey {
         case magic, format, sandbox, execution, generation, tier
         case driverVersion = "driver_version"
         case templateVersion = "template_version"
         case initLayer = "init_layer"
         case createdAt = "created_at"
-        case files
+        case files, checksum
     }
 }
 
@@ -76,6 +95,7 @@ extension DataDirectory {
             try moveToTrash(place)
             try Files.makeDirectory(paths.checkpoints, mode: 0o700)
             try Files.makeDirectory(place, mode: 0o700)
+            try Step.imageBegun.reached()
         }
         return place
     }
@@ -88,30 +108,45 @@ extension DataDirectory {
     /// - Returns: The manifest as written, with its files.
     public func commitCheckpoint(_ manifest: CheckpointManifest) async throws -> CheckpointManifest {
         let paths = paths(of: manifest.sandbox)
-        return try await blocking { [self] in
-            let fresh = paths.newCheckpoint(manifest.generation)
-            let place = paths.checkpoint(manifest.generation)
-            var manifest = manifest
-            manifest.files = try Files.entries(fresh).map { name in
-                let size = try Files.size("\(fresh)/\(name)")
-                return .init(name: name, size: size, hash: try sampledHash(of: "\(fresh)/\(name)", size: size))
-            }
-            guard !manifest.files.isEmpty else {
-                throw SandboxError(.driverFailed, "The checkpoint is empty.")
-            }
-            for file in manifest.files { try DurableFile.sync("\(fresh)/\(file.name)") }
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            try DurableFile.replace(fresh + "/manifest.json", with: Array(try encoder.encode(manifest)))
+        let fresh = paths.newCheckpoint(manifest.generation)
+        var manifest = manifest
+        // The device and the processor work at the same time.
+        async let synced: Void = blocking {
+            for name in try Files.entries(fresh) { try DurableFile.sync("\(fresh)/\(name)") }
+            try Step.imageSynced.reached()
+        }
+        manifest.files = try await described(fresh)
+        try Step.imageHashed.reached()
+        try await synced
+        guard !manifest.files.isEmpty else { throw SandboxError(.driverFailed, "The checkpoint is empty.") }
+        let sealed = manifest.sealed()
+        let text = try sealed.encoded()
+        try await blocking { [self] in
+            let place = paths.checkpoint(sealed.generation)
+            try DurableFile.replace(fresh + "/manifest.json", with: text)
+            try Step.imageManifestWritten.reached()
             try ChangedFiles.sync(paths.upper, mark: paths.syncMark)
+            try Step.imageFilesSynced.reached()
             try moveToTrash(place)
             try DurableFile.move(fresh, to: place)
+            try Step.imagePlaced.reached()
             try DurableFile.sync(paths.root)
-            return manifest
         }
+        return sealed
     }
 
-    /// Reads and checks the checkpoint in its place.
+    private func described(_ directory: String) async throws -> [CheckpointManifest.File] {
+        var files: [CheckpointManifest.File] = []
+        for name in try await blocking({ try Files.entries(directory) }) {
+            let path = "\(directory)/\(name)"
+            let size = try await blocking { try Files.size(path) }
+            files.append(.init(name: name, size: size, hash: Checksum.text(try await checksum(of: path))))
+        }
+        return files
+    }
+
+    /// Reads and checks the manifest of the checkpoint in its place, and looks whether its files are there in their sizes.
+    /// What is in them is a matter for ``verifyCheckpoint(_:)``.
     ///
     /// - Parameter generation: What the store says.
     /// - Throws: ``UnusableCheckpoint`` if it is missing, incomplete, altered, of another sandbox or of another
@@ -132,6 +167,9 @@ extension DataDirectory {
             guard let manifest = try? JSONDecoder().decode(CheckpointManifest.self, from: Data(bytes)) else {
                 throw UnusableCheckpoint(reason: "its manifest cannot be read")
             }
+            guard manifest.format < 2 || manifest.checksum == manifest.sealed().checksum else {
+                throw UnusableCheckpoint(reason: "its manifest was altered")
+            }
             guard manifest.sandbox == id, manifest.generation == generation else {
                 throw UnusableCheckpoint(reason: "it is not the newest memory of this sandbox")
             }
@@ -142,11 +180,31 @@ extension DataDirectory {
                 guard size == file.size else {
                     throw UnusableCheckpoint(reason: "\(file.name) has \(size) bytes instead of \(file.size)")
                 }
-                guard try sampledHash(of: "\(place)/\(file.name)", size: size) == file.hash else {
-                    throw UnusableCheckpoint(reason: "\(file.name) was altered")
-                }
             }
             return manifest
+        }
+    }
+
+    /// Reads every byte of a checkpoint's files, and compares them with its manifest.
+    ///
+    /// - Throws: ``UnusableCheckpoint`` if one was altered, ``SandboxError`` if it could not be read.
+    public func verifyCheckpoint(_ manifest: CheckpointManifest) async throws {
+        let place = paths(of: manifest.sandbox).checkpoint(manifest.generation)
+        for file in manifest.files {
+            let path = "\(place)/\(file.name)"
+            let hash =
+                manifest.format < 2
+                ? try await blocking { try sampledHash(of: path, size: file.size) }
+                : Checksum.text(try await checksum(of: path))
+            guard hash == file.hash else { throw UnusableCheckpoint(reason: "\(file.name) was altered") }
+        }
+    }
+
+    private func checksum(of path: String) async throws -> UInt64 {
+        do {
+            return try await Checksum.ofFile(path)
+        } catch let error as SystemError {
+            throw error.sandboxError(.storeFailed, "The data directory failed: \(error.operation).")
         }
     }
 
@@ -159,6 +217,7 @@ extension DataDirectory {
             for name in try Files.entries(parent) {
                 guard let number = name.split(separator: ".").first.flatMap({ Int($0) }), number > generation else {
                     try moveToTrash("\(parent)/\(name)")
+                    try Step.imageTrashed.reached()
                     continue
                 }
             }

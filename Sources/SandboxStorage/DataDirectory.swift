@@ -1,3 +1,4 @@
+internal import Faults
 internal import LinuxSystem
 public import SandboxModel
 internal import Synchronization
@@ -104,6 +105,7 @@ public final class DataDirectory: Sendable {
             try Files.makeDirectory(paths.work, mode: 0o700)
             try TreeRemoval.remove(paths.work + "/work/incompat")
             if fresh { try TreeRemoval.remove(paths.upper + "/.nightjar") }
+            try Step.rootPrepared.reached()
         }
     }
 
@@ -139,7 +141,10 @@ public final class DataDirectory: Sendable {
             while true {
                 let names = try Files.entries(trash)
                 if names.isEmpty { return }
-                for name in names { try TreeRemoval.remove("\(trash)/\(name)") }
+                for name in names {
+                    try TreeRemoval.remove("\(trash)/\(name)")
+                    try Step.trashSwept.reached()
+                }
             }
         }
     }

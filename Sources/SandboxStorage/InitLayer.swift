@@ -1,3 +1,4 @@
+internal import Faults
 internal import LinuxSystem
 internal import SandboxModel
 
@@ -31,7 +32,9 @@ extension DataDirectory {
             try Files.makeDirectory(fresh + "/.nightjar", mode: 0o755)
             try DurableFile.replace(fresh + "/.nightjar/init", with: bytes, mode: 0o755)
             try DurableFile.sync(fresh)
+            try Step.layerWritten.reached()
             try DurableFile.move(fresh, to: place)
+            try Step.layerPlaced.reached()
             return name
         }
     }

@@ -1,7 +1,7 @@
 internal import Glibc
 internal import LinuxSystem
 
-/// A file's hash as a checkpoint's manifest has it: of the whole file up to 4 MiB; of a larger one the first and last
+/// A file's hash as a checkpoint's manifest of format 1 has it: of the whole file up to 4 MiB; of a larger one the first and last
 /// 64 KiB and 64 blocks of 4 KiB spread evenly between them. So it costs the same for gigabytes of memory as for
 /// megabytes; a change of a few bytes in between is not noticed. What it is there to notice is a file that is cut,
 /// zeroed or another one.
@@ -12,10 +12,10 @@ func sampledHash(of path: String, size: Int64) throws -> String {
     for piece in samples(of: size) {
         let filled = try fill(&buffer, from: file, piece.offset, piece.length, path)
         value = buffer.withUnsafeBytes {
-            ContentHash.hash(UnsafeRawBufferPointer(rebasing: $0[0..<filled]), seed: value)
+            Checksum.of(UnsafeRawBufferPointer(rebasing: $0[0..<filled]), seed: value)
         }
     }
-    return ContentHash.hexadecimal(value)
+    return Checksum.text(value)
 }
 
 private func samples(of size: Int64) -> [(offset: Int64, length: Int)] {

@@ -1,6 +1,7 @@
 internal import API
 internal import Access
 internal import CoreMetrics
+internal import Faults
 internal import GuestClient
 internal import HTTPKit
 internal import Hummingbird
@@ -38,6 +39,11 @@ public struct NightjarServer: Sendable {
     /// - Throws: ``SandboxError`` that says what is in the way and what to do about it.
     public func run() async throws {
         try options.validate()
+        guard FaultInjection.file == nil || FaultInjection.isBuiltIn else {
+            throw SandboxError(
+                .invalidRequest, "\(FaultInjection.variable) is set, and this build cannot inject faults.",
+                hint: "unset it, or use a debug build")
+        }
         let (level, format) = (options.logLevel, options.logFormat)
         LoggingSystem.bootstrap { LineLogHandler(label: $0, format: format, level: level) }
         let metrics = PrometheusRegistry(help: MetricsHelp.lines)
@@ -185,8 +191,10 @@ private struct Announcer: Service {
             }
             print("Nightjar \(NightjarVersion.current) is ready: \(places.joined(separator: ", "))")
             fflush(nil)
+            ServiceManager.tell("READY=1\nSTATUS=Serving \(places[0])")
             try await Task.sleep(for: .seconds(86_400 * 36_500))
         }
+        ServiceManager.tell("STOPPING=1\nSTATUS=Sandboxes go on without a server")
         unlink(options.socketPath)
     }
 }

@@ -49,6 +49,12 @@ struct ShimServer {
             return "creating the sandbox failed: \(String(decoding: slot.errorTail, as: UTF8.self))"
         }
         guard slot.identify() else { return "the sandbox's processes are not there" }
+        while !slot.isGoferInPlace {
+            guard now() < deadline, !slot.isOrphaned else { return "the gofer did not come to its root" }
+            wait([signals], until: now() + 2)
+            discardSignals()
+            _ = slot.reap()
+        }
         listener = nj_unix_socket(slot.arguments.slot + "/shim.sock", 16)
         return listener < 0 ? "cannot listen: \(String(cString: strerror(-listener)))" : nil
     }

@@ -115,6 +115,17 @@ struct Slot {
         return lines.count == 3
     }
 
+    /// Whether the gofer has arrived in the generic root. On a busy machine the creating command may be through before
+    /// that, and what is attached then would be lost, or find no mount point.
+    var isGoferInPlace: Bool {
+        var its = stat()
+        var generic = stat()
+        guard stat("/proc/\(gofer)/root/.", &its) == 0, stat(arguments.slot + "/../root", &generic) == 0 else {
+            return false
+        }
+        return its.st_dev == generic.st_dev && its.st_ino == generic.st_ino
+    }
+
     /// Reads what the guest wrote to its standard error.
     mutating func drainErrors() {
         guard errors >= 0 else { return }

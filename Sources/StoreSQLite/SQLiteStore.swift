@@ -1,3 +1,4 @@
+internal import Faults
 internal import Foundation
 internal import GRDB
 public import SandboxModel
@@ -39,6 +40,12 @@ public final class SQLiteStore: SandboxStore {
             try Self.createFile(at: path)
             pool = try DatabasePool(path: path, configuration: configuration)
             try Schema.bringUpToDate(pool)
+        } catch let error as DatabaseError where [.SQLITE_NOTADB, .SQLITE_CORRUPT].contains(error.resultCode) {
+            throw SandboxError(
+                .storeFailed, "The database \(path) is damaged.",
+                hint:
+                    "restore it from a backup; a server with an empty database would remove the files of all sandboxes",
+                cause: error)
         } catch {
             throw storeError(error)
         }
@@ -193,8 +200,10 @@ public final class SQLiteStore: SandboxStore {
                 var result: T?
                 try db.inTransaction(.immediate) {
                     result = try body(db)
+                    try Step.storeWritten.reached()
                     return .commit
                 }
+                Step.storeCommitted.passed()
                 guard let result else { throw SandboxError(.storeFailed, "The store did not commit.") }
                 return result
             }
@@ -231,6 +240,16 @@ func storeError(_ error: any Error) -> SandboxError {
     if error.resultCode == .SQLITE_FULL {
         return SandboxError(
             .noSpace, "The store's device is full.", hint: "free some space and try again", cause: error)
+    }
+    if error.resultCode == .SQLITE_BUSY || error.resultCode == .SQLITE_LOCKED {
+        return SandboxError(
+            .storeFailed, "Another program keeps the store locked.", hint: "end it, or try again when it is through",
+            cause: error)
+    }
+    if error.resultCode == .SQLITE_READONLY || error.resultCode == .SQLITE_CANTOPEN {
+        return SandboxError(
+            .storeFailed, "The store cannot be written.", hint: "is the data directory's file system read-only?",
+            cause: error)
     }
     return SandboxError(.storeFailed, "The store failed.", cause: error)
 }

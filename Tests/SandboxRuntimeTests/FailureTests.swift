@@ -139,7 +139,7 @@ struct FailureTests {
         }
     }
 
-    @Test func `a session that breaks is opened again once`() async throws {
+    @Test func `a session that breaks is opened again, and given up after some attempts`() async throws {
         let node = try Node()
         try await node.serve { runtime async throws in
             let made = try await runtime.create(SandboxSpec(name: "one"), idempotency: nil)
@@ -148,7 +148,7 @@ struct FailureTests {
             try await eventually("it was reattached") { node.world.count(.reattach) == 1 }
             try await runtime.withGuest("one", .request("exec")) { try await $0.session.ping(deadline: .seconds(30)) }
             #expect(node.processes(made)?.memory == memory)
-            node.world.fail(.reattach)
+            node.world.fail(.reattach, times: 3)
             node.processes(made)?.guest.hangUp()
             try await eventually("it is stopped") { try await runtime.get("one").state == .stopped }
             #expect(node.world.processes.isEmpty)

@@ -222,6 +222,7 @@ final class FakeDriver: IsolationDriver {
 
     func restore(_ request: RestoreRequest) async throws -> any Execution {
         try await world.pass(.restore)
+        try await request.verify()
         let memory = try readText(request.checkpoint + "/memory.img")
         return try await execution(world.begin(request.start, memory: memory))
     }

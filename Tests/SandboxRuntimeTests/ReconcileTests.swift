@@ -224,7 +224,7 @@ struct ReconcileTests {
                 == .delete("the host restarted while it ran"))
         #expect(adoption(.paused, survives: true) == .reattach(paused: true))
         #expect(adoption(.paused, survives: false) == .lost("it ended while the server was away"))
-        #expect(adoption(.suspending, survives: true) == .resumeFromStandby)
+        #expect(adoption(.suspending, survives: true) == .standbyIfComplete)
         #expect(adoption(.suspending, survives: false) == .standbyIfComplete)
         #expect(adoption(.resuming, survives: true) == .completeStart)
         #expect(adoption(.resuming, survives: false) == .keep)

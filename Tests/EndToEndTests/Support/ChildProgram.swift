@@ -46,6 +46,9 @@ final class ChildProgram: Sendable {
 
     func signal(_ number: Int32) { kill(pid, number) }
 
+    /// As ``wait()`` returns it; `nil` as long as it runs.
+    var exitCode: Int32? { exited.state.withLock { $0.code } }
+
     /// The exit code; 128 + signal if a signal ended it.
     func wait() async -> Int32 {
         await withCheckedContinuation { continuation in

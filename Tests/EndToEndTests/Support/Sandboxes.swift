@@ -27,6 +27,13 @@ extension NightjarClient {
         return result.stdout.trimmingCharacters(in: .newlines)
     }
 
+    /// Runs a shell line as root, however it ends.
+    func run(_ sandbox: String, _ script: String) async throws -> ExecResource {
+        var request = ExecRequest(command: ["bash", "-c", script])
+        request.user = "root"
+        return try await exec(sandbox, request)
+    }
+
     /// Waits until it is in a state.
     func state(
         _ sandbox: String, becomes state: SandboxState, within limit: Duration = .seconds(30)

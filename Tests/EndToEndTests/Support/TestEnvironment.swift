@@ -22,6 +22,9 @@ enum TestEnvironment {
 
     static let templates: String = variables["NIGHTJAR_TEST_TEMPLATES"] ?? "/var/lib/nightjar/templates"
 
+    /// Whether what takes long, or needs a machine for itself, is run too: `NIGHTJAR_TEST_LONG=1`.
+    static let runsLong = variables["NIGHTJAR_TEST_LONG"] == "1"
+
     /// For data and sockets; short, because sockets' paths are.
     static let temporary: String = variables["TMPDIR"] ?? "/tmp"
 

@@ -11,10 +11,14 @@ final class TestServer: Sendable {
     let client: NightjarClient
     private let process = Mutex<ChildProgram?>(nil)
     private let slots = Mutex<Set<String>>([])
+    /// More for the server's environment, from the next start on.
+    let variables = Mutex<[String: String]>([:])
 
-    var dataDirectory: String { directory + "/data" }
+    let dataDirectory: String
     var runDirectory: String { directory + "/run" }
     var url: String { "unix://\(runDirectory)/nightjar.sock" }
+    /// Where it finds what it is told to do at its steps.
+    var ordersPath: String { directory + "/orders" }
     var logPath: String { directory + "/server.log" }
 
     /// More options of `serve`. Without any, nothing is booted ahead.
@@ -22,16 +26,18 @@ final class TestServer: Sendable {
     /// Where the shim and the init are.
     private let programs: String
 
-    init(options: [String] = [], programs: String = TestEnvironment.libexec) throws {
+    /// - Parameter data: Its data directory; by default one beside the others.
+    init(data: String? = nil, options: [String] = [], programs: String = TestEnvironment.libexec) throws {
         self.options = options
         self.programs = programs
         directory = "\(TestEnvironment.temporary)/e2e-\(UUID().uuidString.prefix(6).lowercased())"
-        for path in ["/data/templates", "/run", "/home"] {
-            try FileManager.default.createDirectory(atPath: directory + path, withIntermediateDirectories: true)
+        dataDirectory = data ?? directory + "/data"
+        for path in [dataDirectory + "/templates", directory + "/run", directory + "/home"] {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         }
         for name in try FileManager.default.contentsOfDirectory(atPath: TestEnvironment.templates) {
             try FileManager.default.createSymbolicLink(
-                atPath: "\(directory)/data/templates/\(name)",
+                atPath: "\(dataDirectory)/templates/\(name)",
                 withDestinationPath: "\(TestEnvironment.templates)/\(name)")
         }
         _ = FileManager.default.createFile(atPath: directory + "/server.log", contents: nil)
@@ -41,11 +47,18 @@ final class TestServer: Sendable {
     }
 
     /// Runs a server for `body`; afterwards nothing of it may be left.
+    ///
+    /// - Parameters:
+    ///   - options: More options of `serve`.
+    ///   - data: Its data directory; by default one beside the others.
+    ///   - variables: More for its environment.
     static func with<R>(
-        _ options: [String] = [], programs: String = TestEnvironment.libexec,
-        _ body: (TestServer) async throws -> R
+        _ options: [String] = [], data: String? = nil, programs: String = TestEnvironment.libexec,
+        variables: (TestServer) -> [String: String] = { _ in [:] }, _ body: (TestServer) async throws -> R
     ) async throws -> R {
-        let server = try TestServer(options: options, programs: programs)
+        let server = try TestServer(data: data, options: options, programs: programs)
+        let more = variables(server)
+        server.variables.withLock { $0 = more }
         do {
             try await server.start()
             let result = try await body(server)
@@ -63,9 +76,30 @@ final class TestServer: Sendable {
 
     /// Starts it and waits until it is ready.
     func start() async throws {
+        try launch()
+        try await ready(within: .seconds(90))
+    }
+
+    var isRunning: Bool { process.withLock { $0?.exitCode == nil && $0 != nil } }
+
+    /// Waits until it is ready.
+    func ready(within limit: Duration) async throws {
+        guard let child = process.withLock({ $0 }) else { throw TestFailure("there is no server") }
+        _ = try await eventually("the server is ready", within: limit) {
+            guard FileManager.default.fileExists(atPath: "/proc/\(child.pid)/exe") else {
+                throw TestFailure("the server ended at once")
+            }
+            return (try? await client.health())?.status == "ok" ? true : nil
+        }
+    }
+
+    /// Starts it without waiting.
+    @discardableResult
+    func launch() throws -> ChildProgram {
         guard let log = FileHandle(forUpdatingAtPath: logPath) else { throw TestFailure("there is no log") }
         try log.seekToEnd()
         let variables = TestEnvironment.childVariables.merging(["NIGHTJAR_LIBEXEC": programs]) { $1 }
+            .merging(self.variables.withLock { $0 }) { $1 }
         let arguments =
             [
                 "serve", "--data-dir", dataDirectory, "--run-dir", runDirectory, "--listen", "127.0.0.1:0",
@@ -75,13 +109,28 @@ final class TestServer: Sendable {
         let child = try ChildProgram(
             TestEnvironment.program, arguments, variables: variables, output: log, error: log)
         process.withLock { $0 = child }
-        _ = try await eventually("the server is ready", within: .seconds(30)) {
-            guard FileManager.default.fileExists(atPath: "/proc/\(child.pid)/exe") else {
-                throw TestFailure("the server ended at once")
-            }
-            return (try? await client.health())?.status == "ok" ? true : nil
-        }
+        return child
     }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// - Returns: Its exit code; `nil` if it runs on.
+    func ended(within limit: Duration) async -> Int32? {
+        guard let child = process.withLock({ $0 }) else { return 0 }
+        let deadline = ContinuousClock.now + limit
+        while child.exitCode == nil, .now < deadline { try? await Task.sleep(for: .milliseconds(5)) }
+        let code = child.exitCode
+        if code != nil {
+            noteSlots()
+            process.withLock { $0 = nil }
+        }
+        return code
+    }
+
+    var pid: Int32? { process.withLock { $0?.pid } }
+
+    /// Sends it a signal.
+    func signal(_ number: Int32) { process.withLock { $0 }?.signal(number) }
 
     /// Kills it; its sandboxes go on.
     func kill() async {
@@ -154,18 +203,18 @@ final class TestServer: Sendable {
         Host.processes().map(\.commandLine).filter { $0.contains(directory + "/") }
     }
 
-    private func mounts() -> [String] {
+    func mounts() -> [String] {
         let text = (try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)) ?? ""
         return text.split(separator: "\n").map(String.init).filter { $0.contains(directory + "/") }
     }
 
     /// Control groups are named by slots, which are folders of the run directory.
-    private func noteSlots() {
+    func noteSlots() {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: runDirectory + "/gvisor")) ?? []
         slots.withLock { $0.formUnion(names.filter { $0.count >= 8 }) }
     }
 
-    private func cgroups() -> [String] {
+    func cgroups() -> [String] {
         let hierarchies = (try? FileManager.default.contentsOfDirectory(atPath: "/sys/fs/cgroup")) ?? []
         return slots.withLock { $0 }.flatMap { slot in
             (hierarchies.map { "/sys/fs/cgroup/\($0)/nightjar/\(slot)" } + ["/sys/fs/cgroup/nightjar/\(slot)"])
@@ -174,9 +223,9 @@ final class TestServer: Sendable {
     }
 
     private func files() -> [String] {
-        ["/data/sandboxes", "/data/trash", "/run/gvisor"].flatMap { place in
-            ((try? FileManager.default.contentsOfDirectory(atPath: directory + place)) ?? [])
-                .filter { place != "/run/gvisor" || $0 != "root" }.map { "\(place)/\($0)" }
+        [dataDirectory + "/sandboxes", dataDirectory + "/trash", directory + "/run/gvisor"].flatMap { place in
+            ((try? FileManager.default.contentsOfDirectory(atPath: place)) ?? [])
+                .filter { !place.hasSuffix("/gvisor") || $0 != "root" }.map { "\(place)/\($0)" }
         }
     }
 
@@ -194,6 +243,14 @@ final class TestServer: Sendable {
     func metrics() async throws -> String {
         let arguments = ["-sS", "--unix-socket", "\(runDirectory)/nightjar.sock", "http://localhost/metrics"]
         return try await ChildProgram.run("/usr/bin/curl", arguments, variables: TestEnvironment.childVariables).text
+    }
+
+    /// Runs another server to its end.
+    func serve(data: String, run: String) async throws -> ChildProgram.Result {
+        let variables = TestEnvironment.childVariables.merging(["NIGHTJAR_LIBEXEC": TestEnvironment.libexec]) { $1 }
+        return try await ChildProgram.run(
+            TestEnvironment.program, ["serve", "--data-dir", data, "--run-dir", run, "--listen", "none"],
+            variables: variables)
     }
 
     var commandVariables: [String: String] {
