@@ -80,7 +80,7 @@ extension OpenAPIDocument {
               content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
             '409':
               description: |
-                It collides with what is: `name_taken`, `invalid_state`, `idempotency_conflict`, `process_exited`, `file_exists`, `not_applicable`, `not_a_directory`, `is_a_directory`, `directory_not_empty`, `checkpoint_blocked`
+                It collides with what is: `name_taken`, `invalid_state`, `idempotency_conflict`, `process_exited`, `file_exists`, `not_applicable`, `not_a_directory`, `is_a_directory`, `directory_not_empty`, `checkpoint_blocked`, `pids_exhausted`
               headers:
                 X-Request-ID: {$ref: '#/components/headers/RequestID'}
               content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
@@ -135,7 +135,7 @@ extension OpenAPIDocument {
               content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
             '500':
               description: |
-                Something failed that should not: `driver_failed`, `guest_failed`, `memory_lost`, `store_failed`, `internal_error`
+                Something failed that should not: `driver_failed`, `guest_failed`, `oom_killed`, `memory_lost`, `store_failed`, `internal_error`
               headers:
                 X-Request-ID: {$ref: '#/components/headers/RequestID'}
               content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
