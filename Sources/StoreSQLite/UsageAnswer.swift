@@ -166,7 +166,7 @@ struct UsageAnswer {
             switch query.bucket {
             case .hour: "hour"
             case .day: "hour - hour % 24"
-            case .all: "0"
+            case .all: "hour - hour"
             }
         let rows = try Row.fetchAll(
             db,
