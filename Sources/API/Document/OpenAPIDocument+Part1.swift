@@ -252,11 +252,14 @@ extension OpenAPIDocument {
                 '400': {$ref: '#/components/responses/400'}
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
+                '408': {$ref: '#/components/responses/408'}
+                '409': {$ref: '#/components/responses/409'}
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
                 '429': {$ref: '#/components/responses/429'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
+                '507': {$ref: '#/components/responses/507'}
           /v1/keys/{key}:
             parameters:
               - {name: key, in: path, required: true, schema: {type: string, minLength: 1, maxLength: 128, examples: [key_2bq4t6xkz3ma]}}
@@ -271,6 +274,54 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
+                '409': {$ref: '#/components/responses/409'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '507': {$ref: '#/components/responses/507'}
+
+          /v1/audit:
+            get:
+              operationId: listAudit
+              tags: [access]
+              summary: Who changed what, newest first, in pages
+              description: |
+                Needs the scope `admin`. Every request that may change something is recorded before its effect begins; how it ended
+                follows within a tenth of a second. `status` is absent while it is under way, and for good if the server was
+                killed before it was written. The latest 500,000 or so are kept.
+              parameters:
+                - {name: who, in: query, description: 'A key''s id, or `uid:NUMBER` for a user of the Unix socket', schema: {type: string}}
+                - {name: target, in: query, description: 'A sandbox as requests named it, the id of one that was created, or a key''s id', schema: {type: string}}
+                - {name: limit, in: query, schema: {type: integer, minimum: 1, maximum: 1000, default: 100}}
+                - {name: cursor, in: query, description: '`next_cursor` of the page before', schema: {type: string}}
+              responses:
+                '200':
+                  description: One page
+                  content:
+                    application/json:
+                      schema:
+                        type: object
+                        required: [items]
+                        properties:
+                          items: {type: array, items: {$ref: '#/components/schemas/AuditEntry'}}
+                          next_cursor: {type: string}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+          /v1/audit/verification:
+            get:
+              operationId: verifyAudit
+              tags: [access]
+              summary: Compute the hashes that tie the audit log together again
+              description: Needs the scope `admin`. Reads the whole log.
+              responses:
+                '200': {description: What was found, content: {application/json: {schema: {$ref: '#/components/schemas/AuditVerification'}}}}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
                 '429': {$ref: '#/components/responses/429'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -326,60 +377,9 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
                 '409': {$ref: '#/components/responses/409'}
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
-                '422': {$ref: '#/components/responses/422'}
-                '429': {$ref: '#/components/responses/429'}
-                '499': {$ref: '#/components/responses/499'}
-                '500': {$ref: '#/components/responses/500'}
-                '503': {$ref: '#/components/responses/503'}
-                '504': {$ref: '#/components/responses/504'}
-                '507': {$ref: '#/components/responses/507'}
-          /v1/sandboxes/{sandbox}:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-            get:
-              operationId: getSandbox
-              tags: [sandboxes]
-              summary: One sandbox; neither wakes it nor counts as use
-              responses:
-                '200': {$ref: '#/components/responses/Sandbox'}
-                '400': {$ref: '#/components/responses/400'}
-                '401': {$ref: '#/components/responses/401'}
-                '403': {$ref: '#/components/responses/403'}
-                '404': {$ref: '#/components/responses/404'}
-                '429': {$ref: '#/components/responses/429'}
-                '500': {$ref: '#/components/responses/500'}
-                '503': {$ref: '#/components/responses/503'}
-            patch:
-              operationId: updateSandbox
-              tags: [sandboxes]
-              summary: Change labels or lifecycle
-              requestBody:
-                required: true
-                content:
-                  application/json:
-                    schema:
-                      type: object
-                      additionalProperties: false
-                      properties:
-                        labels: {$ref: '#/components/schemas/Labels', description: Replaces all labels}
-                        lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
-              responses:
-                '200': {$ref: '#/components/responses/Sandbox'}
-                '400': {$ref: '#/components/responses/400'}
-                '401': {$ref: '#/components/responses/401'}
-                '403': {$ref: '#/components/responses/403'}
-                '404': {$ref: '#/components/responses/404'}
-                '409': {$ref: '#/components/responses/409'}
-                '413': {$ref: '#/components/responses/413'}
-                '415': {$ref: '#/components/responses/415'}
-                '422': {$ref: '#/components/responses/422'}
-                '429': {$ref: '#/components/responses/429'}
-                '499': {$ref: '#/components/responses/499'}
-                '500': {$ref: '#/components/responses/500'}
-                '503': {$ref: '#/components/responses/503'}
-                '504': {$ref: '#/components/responses/504'}
         """# + "\n"
 }

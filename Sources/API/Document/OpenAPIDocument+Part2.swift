@@ -1,6 +1,59 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part2 = #"""
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            get:
+              operationId: getSandbox
+              tags: [sandboxes]
+              summary: One sandbox; neither wakes it nor counts as use
+              responses:
+                '200': {$ref: '#/components/responses/Sandbox'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '429': {$ref: '#/components/responses/429'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+            patch:
+              operationId: updateSandbox
+              tags: [sandboxes]
+              summary: Change labels or lifecycle
+              requestBody:
+                required: true
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      properties:
+                        labels: {$ref: '#/components/schemas/Labels', description: Replaces all labels}
+                        lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
+              responses:
+                '200': {$ref: '#/components/responses/Sandbox'}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
                 '507': {$ref: '#/components/responses/507'}
             delete:
               operationId: deleteSandbox
@@ -139,6 +192,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
                 '409': {$ref: '#/components/responses/409'}
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
@@ -194,6 +248,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
                 '409': {$ref: '#/components/responses/409'}
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
@@ -309,6 +364,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
                 '409': {$ref: '#/components/responses/409'}
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
@@ -325,61 +381,5 @@ extension OpenAPIDocument {
               - {$ref: '#/components/parameters/process'}
             post:
               operationId: writeStdin
-              tags: [processes]
-              summary: Write the body to a process's standard input
-              parameters:
-                - {name: close, in: query, description: Whether standard input is closed afterwards, schema: {type: boolean, default: false}}
-              requestBody:
-                content: {application/octet-stream: {schema: {type: string, format: binary}}}
-              responses:
-                '204': {description: It is on its way}
-                '400': {$ref: '#/components/responses/400'}
-                '401': {$ref: '#/components/responses/401'}
-                '403': {$ref: '#/components/responses/403'}
-                '404': {$ref: '#/components/responses/404'}
-                '409': {$ref: '#/components/responses/409'}
-                '413': {$ref: '#/components/responses/413'}
-                '415': {$ref: '#/components/responses/415'}
-                '422': {$ref: '#/components/responses/422'}
-                '429': {$ref: '#/components/responses/429'}
-                '499': {$ref: '#/components/responses/499'}
-                '500': {$ref: '#/components/responses/500'}
-                '503': {$ref: '#/components/responses/503'}
-                '504': {$ref: '#/components/responses/504'}
-                '507': {$ref: '#/components/responses/507'}
-          /v1/sandboxes/{sandbox}/processes/{process}/resize:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-              - {$ref: '#/components/parameters/process'}
-            post:
-              operationId: resizeTerminal
-              tags: [processes]
-              summary: Change the size of a process's terminal
-              requestBody:
-                required: true
-                content: {application/json: {schema: {$ref: '#/components/schemas/Terminal'}}}
-              responses:
-                '204': {description: It has the new size}
-                '400': {$ref: '#/components/responses/400'}
-                '401': {$ref: '#/components/responses/401'}
-                '403': {$ref: '#/components/responses/403'}
-                '404': {$ref: '#/components/responses/404'}
-                '409': {$ref: '#/components/responses/409'}
-                '413': {$ref: '#/components/responses/413'}
-                '415': {$ref: '#/components/responses/415'}
-                '422': {$ref: '#/components/responses/422'}
-                '429': {$ref: '#/components/responses/429'}
-                '499': {$ref: '#/components/responses/499'}
-                '500': {$ref: '#/components/responses/500'}
-                '503': {$ref: '#/components/responses/503'}
-                '504': {$ref: '#/components/responses/504'}
-                '507': {$ref: '#/components/responses/507'}
-          /v1/sandboxes/{sandbox}/processes/{process}/output:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-              - {$ref: '#/components/parameters/process'}
-            get:
-              operationId: getOutput
-              tags: [processes]
         """# + "\n"
 }

@@ -1,6 +1,64 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part3 = #"""
+              tags: [processes]
+              summary: Write the body to a process's standard input
+              parameters:
+                - {name: close, in: query, description: Whether standard input is closed afterwards, schema: {type: boolean, default: false}}
+              requestBody:
+                content: {application/octet-stream: {schema: {type: string, format: binary}}}
+              responses:
+                '204': {description: It is on its way}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/processes/{process}/resize:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/process'}
+            post:
+              operationId: resizeTerminal
+              tags: [processes]
+              summary: Change the size of a process's terminal
+              requestBody:
+                required: true
+                content: {application/json: {schema: {$ref: '#/components/schemas/Terminal'}}}
+              responses:
+                '204': {description: It has the new size}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/processes/{process}/output:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/process'}
+            get:
+              operationId: getOutput
+              tags: [processes]
               summary: Retained output from an offset on; followed on request
               description: |
                 Offsets count the bytes of both outputs since the process began. With `follow=true` the answer is a stream of
@@ -146,6 +204,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
                 '409': {$ref: '#/components/responses/409'}
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
@@ -257,6 +316,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
                 '409': {$ref: '#/components/responses/409'}
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
@@ -292,6 +352,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
                 '409': {$ref: '#/components/responses/409'}
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
@@ -320,66 +381,5 @@ extension OpenAPIDocument {
                       properties:
                         path: {$ref: '#/components/schemas/Path'}
                         mode: {$ref: '#/components/schemas/Mode'}
-                        recursive: {type: boolean, default: false}
-              responses:
-                '204': {description: It is changed}
-                '400': {$ref: '#/components/responses/400'}
-                '401': {$ref: '#/components/responses/401'}
-                '403': {$ref: '#/components/responses/403'}
-                '404': {$ref: '#/components/responses/404'}
-                '409': {$ref: '#/components/responses/409'}
-                '413': {$ref: '#/components/responses/413'}
-                '415': {$ref: '#/components/responses/415'}
-                '422': {$ref: '#/components/responses/422'}
-                '429': {$ref: '#/components/responses/429'}
-                '499': {$ref: '#/components/responses/499'}
-                '500': {$ref: '#/components/responses/500'}
-                '503': {$ref: '#/components/responses/503'}
-                '504': {$ref: '#/components/responses/504'}
-                '507': {$ref: '#/components/responses/507'}
-          /v1/sandboxes/{sandbox}/files/chown:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-            post:
-              operationId: changeOwner
-              tags: [files]
-              summary: Change the owner
-              requestBody:
-                required: true
-                content:
-                  application/json:
-                    schema:
-                      type: object
-                      additionalProperties: false
-                      required: [path, owner]
-                      properties:
-                        path: {$ref: '#/components/schemas/Path'}
-                        owner: {$ref: '#/components/schemas/User', description: 'user, user:group, uid or uid:gid'}
-                        recursive: {type: boolean, default: false}
-              responses:
-                '204': {description: It is changed}
-                '400': {$ref: '#/components/responses/400'}
-                '401': {$ref: '#/components/responses/401'}
-                '403': {$ref: '#/components/responses/403'}
-                '404': {$ref: '#/components/responses/404'}
-                '409': {$ref: '#/components/responses/409'}
-                '413': {$ref: '#/components/responses/413'}
-                '415': {$ref: '#/components/responses/415'}
-                '422': {$ref: '#/components/responses/422'}
-                '429': {$ref: '#/components/responses/429'}
-                '499': {$ref: '#/components/responses/499'}
-                '500': {$ref: '#/components/responses/500'}
-                '503': {$ref: '#/components/responses/503'}
-                '504': {$ref: '#/components/responses/504'}
-                '507': {$ref: '#/components/responses/507'}
-          /v1/sandboxes/{sandbox}/files/symlink:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-            post:
-              operationId: makeSymlink
-              tags: [files]
-              summary: Make a symbolic link
-              requestBody:
-                required: true
         """# + "\n"
 }

@@ -1,6 +1,101 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part4 = #"""
+                        recursive: {type: boolean, default: false}
+              responses:
+                '204': {description: It is changed}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/files/chown:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            post:
+              operationId: changeOwner
+              tags: [files]
+              summary: Change the owner
+              requestBody:
+                required: true
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      required: [path, owner]
+                      properties:
+                        path: {$ref: '#/components/schemas/Path'}
+                        owner: {$ref: '#/components/schemas/User', description: 'user, user:group, uid or uid:gid'}
+                        recursive: {type: boolean, default: false}
+              responses:
+                '204': {description: It is changed}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/files/symlink:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            post:
+              operationId: makeSymlink
+              tags: [files]
+              summary: Make a symbolic link
+              requestBody:
+                required: true
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      required: [target, path]
+                      properties:
+                        target: {type: string, minLength: 1, maxLength: 4095, pattern: "^[^\\x00]+$", description: What it points to; may be relative}
+                        path: {$ref: '#/components/schemas/Path'}
+                        user: {$ref: '#/components/schemas/User'}
+              responses:
+                '204': {description: It is there}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/files/watch:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/path'}
+            get:
               operationId: watchFiles
               tags: [files]
               summary: Changes in a directory as server-sent events
@@ -77,6 +172,12 @@ extension OpenAPIDocument {
               headers:
                 X-Request-ID: {$ref: '#/components/headers/RequestID'}
                 Allow: {required: true, schema: {type: string}}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '408':
+              description: |
+                The body did not come in time: `request_timeout`
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
               content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
             '409':
               description: |
@@ -223,6 +324,7 @@ extension OpenAPIDocument {
                 - no_such_user # 422
                 - forbidden # 403
                 - rate_limited # 429
+                - request_timeout # 408
                 - upgrade_required # 426
                 - cancelled # 499
                 - driver_failed # 500
@@ -277,109 +379,7 @@ extension OpenAPIDocument {
                     starting: {type: integer, minimum: 0}
                     parallel_starts: {type: integer, description: How many are started at once}
                     leaving: {type: integer, minimum: 0, description: Sandboxes that are being put to standby to make room}
-            Time: {type: string, format: date-time}
-            Name: {type: string, minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$'}
-            SandboxReference:
-              type: string
-              minLength: 1
-              maxLength: 63
-              pattern: '^(sb_[a-z2-7]{20}|[a-z0-9]([a-z0-9-]*[a-z0-9])?)$'
-            Offset: {type: integer, minimum: 0, maximum: 9007199254740991}
-            Path:
-              description: Absolute, without NUL and without the component `..`; the sandbox's file system allows 255 bytes in a component
-              type: string
-              minLength: 1
-              maxLength: 4095
-              pattern: '^/[^\x00]*$'
-              not: {pattern: '/\.\.(/|$)'}
-              examples: [/tmp/file]
-            Mode: {type: string, pattern: '^0?[0-7]{1,4}$', examples: ['0755']}
-            User:
-              description: A name or number of the sandbox's users, and after a colon of its groups
-              type: string
-              minLength: 1
-              maxLength: 128
-              pattern: '^[^\x00-\x20/\x7F]+$'
-              examples: [root, '1000:1000']
-            Labels:
+            Usage:
               type: object
-              maxProperties: 32
-              propertyNames: {minLength: 1, maxLength: 128, pattern: '^[^=\x00-\x1F]+$'}
-              additionalProperties: {type: string, maxLength: 128, pattern: '^[^\x00-\x1F]*$'}
-            Environment:
-              description: At most 128 KiB together
-              type: object
-              maxProperties: 256
-              propertyNames: {minLength: 1, pattern: '^[^=\x00]+$'}
-              additionalProperties: {type: string, pattern: '^[^\x00]*$'}
-            State:
-              type: string
-              enum: [creating, running, paused, suspending, standby, resuming, stopping, stopped, failed]
-            LifecycleSpec:
-              type: object
-              additionalProperties: false
-              properties:
-                idle_timeout: {type: number, minimum: 1, maximum: 2592000, default: 15, description: Seconds without use until on_idle happens}
-                on_idle: {type: string, enum: [standby, stop, delete, none], default: standby}
-                max_age: {type: [number, 'null'], minimum: 1, maximum: 31536000, description: 'Seconds after creation at which it is deleted, or stopped if it is durable'}
-                auto_resume: {type: boolean, default: true, description: Whether a request wakes it}
-            LimitsSpec:
-              type: object
-              additionalProperties: false
-              properties:
-                memory_mib: {type: integer, minimum: 128, maximum: 1048576, default: 2048}
-                cpus: {type: number, minimum: 0.1, maximum: 256, default: 2}
-                cpu_weight: {type: integer, minimum: 1, maximum: 10000, default: 100, description: Share of the CPU when there is not enough for all sandboxes}
-                pids: {type: integer, minimum: 16, maximum: 65536, default: 1024}
-                open_files: {type: integer, minimum: 64, maximum: 1048576, default: 65536, description: Per process}
-                exec_timeout: {type: number, minimum: 0.001, maximum: 86400, description: 'Seconds after which a command is ended that names no timeout; default: never'}
-                retained_output: {type: integer, minimum: 4096, maximum: 16777216, default: 1048576, description: 'Bytes of output kept of each process, unless its request says otherwise'}
-            SandboxSpec:
-              type: object
-              additionalProperties: false
-              properties:
-                name: {$ref: '#/components/schemas/Name', description: Makes it durable}
-                template: {$ref: '#/components/schemas/Name', default: base}
-                labels: {$ref: '#/components/schemas/Labels'}
-                env: {$ref: '#/components/schemas/Environment', description: For every process}
-                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
-                limits: {$ref: '#/components/schemas/LimitsSpec'}
-                network: {type: string, enum: [none], default: none}
-            Sandbox:
-              type: object
-              required: [id, durable, state, awake_because, template, template_version, isolation, labels, lifecycle, limits, network, created_at, state_changed_at, last_active_at, wakes]
-              properties:
-                id: {type: string, pattern: '^sb_[a-z2-7]{20}$'}
-                name: {type: string}
-                durable: {type: boolean}
-                state: {$ref: '#/components/schemas/State'}
-                awake_because: {type: array, items: {type: string}, description: Why it does not sleep}
-                template: {type: string}
-                template_version: {type: string}
-                isolation: {type: string}
-                labels: {$ref: '#/components/schemas/Labels'}
-                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
-                limits: {$ref: '#/components/schemas/LimitsSpec'}
-                network: {type: string}
-                created_at: {$ref: '#/components/schemas/Time'}
-                state_changed_at: {$ref: '#/components/schemas/Time'}
-                last_active_at: {$ref: '#/components/schemas/Time'}
-                idle_at: {$ref: '#/components/schemas/Time', description: When it will have been idle long enough}
-                expires_at: {$ref: '#/components/schemas/Time'}
-                wakes: {type: integer, description: How often it woke from standby}
-                checkpoint_bytes: {type: integer, description: 'While it sleeps: bytes of its memory on disk'}
-                problem:
-                  type: object
-                  required: [code, message, at]
-                  properties:
-                    code: {$ref: '#/components/schemas/ErrorCode'}
-                    message: {type: string}
-                    at: {$ref: '#/components/schemas/Time'}
-            SandboxMetrics:
-              type: object
-              required: [state, cpu_seconds, memory_bytes, host_processes, disk_bytes]
-              properties:
-                state: {$ref: '#/components/schemas/State'}
-                cpu_seconds: {type: number, description: On the host since it was last started or woken}
         """# + "\n"
 }

@@ -1,6 +1,133 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part5 = #"""
+              required: [from, to, items]
+              properties:
+                from: {$ref: '#/components/schemas/Time'}
+                to: {$ref: '#/components/schemas/Time'}
+                items: {type: array, items: {$ref: '#/components/schemas/UsageItem'}}
+                next_cursor: {type: string, description: Absent on the last page}
+            UsageItem:
+              type: object
+              required: [from, to, cpu_seconds, running_seconds, memory_gib_seconds, limit_gib_seconds, standby_seconds, standby_gib_seconds]
+              properties:
+                sandbox: {type: string, description: With group_by sandbox}
+                name: {type: string}
+                deleted_at: {$ref: '#/components/schemas/Time'}
+                label: {type: string, description: With group_by label}
+                value: {type: string, description: Absent for what was used without the label}
+                from: {$ref: '#/components/schemas/Time'}
+                to: {$ref: '#/components/schemas/Time'}
+                cpu_seconds: {type: number, minimum: 0, description: 'On the host: guest, gVisor, file access'}
+                running_seconds: {type: number, minimum: 0, description: 'With processes, running or paused'}
+                memory_gib_seconds: {type: number, minimum: 0, description: RAM that was really occupied}
+                limit_gib_seconds: {type: number, minimum: 0, description: The memory limit while it had processes}
+                standby_seconds: {type: number, minimum: 0, description: Asleep on disk}
+                standby_gib_seconds: {type: number, minimum: 0, description: Memory on disk while asleep}
+            Time: {type: string, format: date-time}
+            Name: {type: string, minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$'}
+            SandboxReference:
+              type: string
+              minLength: 1
+              maxLength: 63
+              pattern: '^(sb_[a-z2-7]{20}|[a-z0-9]([a-z0-9-]*[a-z0-9])?)$'
+            Offset: {type: integer, minimum: 0, maximum: 9007199254740991}
+            Path:
+              description: Absolute, without NUL and without the component `..`; the sandbox's file system allows 255 bytes in a component
+              type: string
+              minLength: 1
+              maxLength: 4095
+              pattern: '^/[^\x00]*$'
+              not: {pattern: '/\.\.(/|$)'}
+              examples: [/tmp/file]
+            Mode: {type: string, pattern: '^0?[0-7]{1,4}$', examples: ['0755']}
+            User:
+              description: A name or number of the sandbox's users, and after a colon of its groups
+              type: string
+              minLength: 1
+              maxLength: 128
+              pattern: '^[^\x00-\x20/\x7F]+$'
+              examples: [root, '1000:1000']
+            Labels:
+              type: object
+              maxProperties: 32
+              propertyNames: {minLength: 1, maxLength: 128, pattern: '^[^=\x00-\x1F]+$'}
+              additionalProperties: {type: string, maxLength: 128, pattern: '^[^\x00-\x1F]*$'}
+            Environment:
+              description: At most 128 KiB together
+              type: object
+              maxProperties: 256
+              propertyNames: {minLength: 1, pattern: '^[^=\x00]+$'}
+              additionalProperties: {type: string, pattern: '^[^\x00]*$'}
+            State:
+              type: string
+              enum: [creating, running, paused, suspending, standby, resuming, stopping, stopped, failed]
+            LifecycleSpec:
+              type: object
+              additionalProperties: false
+              properties:
+                idle_timeout: {type: number, minimum: 1, maximum: 2592000, default: 15, description: Seconds without use until on_idle happens}
+                on_idle: {type: string, enum: [standby, stop, delete, none], default: standby}
+                max_age: {type: [number, 'null'], minimum: 1, maximum: 31536000, description: 'Seconds after creation at which it is deleted, or stopped if it is durable'}
+                auto_resume: {type: boolean, default: true, description: Whether a request wakes it}
+            LimitsSpec:
+              type: object
+              additionalProperties: false
+              properties:
+                memory_mib: {type: integer, minimum: 128, maximum: 1048576, default: 2048}
+                cpus: {type: number, minimum: 0.1, maximum: 256, default: 2}
+                cpu_weight: {type: integer, minimum: 1, maximum: 10000, default: 100, description: Share of the CPU when there is not enough for all sandboxes}
+                pids: {type: integer, minimum: 16, maximum: 65536, default: 1024}
+                open_files: {type: integer, minimum: 64, maximum: 1048576, default: 65536, description: Per process}
+                exec_timeout: {type: number, minimum: 0.001, maximum: 86400, description: 'Seconds after which a command is ended that names no timeout; default: never'}
+                retained_output: {type: integer, minimum: 4096, maximum: 16777216, default: 1048576, description: 'Bytes of output kept of each process, unless its request says otherwise'}
+            SandboxSpec:
+              type: object
+              additionalProperties: false
+              properties:
+                name: {$ref: '#/components/schemas/Name', description: Makes it durable}
+                template: {$ref: '#/components/schemas/Name', default: base}
+                labels: {$ref: '#/components/schemas/Labels'}
+                env: {$ref: '#/components/schemas/Environment', description: For every process}
+                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
+                limits: {$ref: '#/components/schemas/LimitsSpec'}
+                network: {type: string, enum: [none], default: none}
+            Sandbox:
+              type: object
+              required: [id, durable, state, awake_because, template, template_version, isolation, labels, lifecycle, limits, network, created_at, state_changed_at, last_active_at, wakes]
+              properties:
+                id: {type: string, pattern: '^sb_[a-z2-7]{20}$'}
+                name: {type: string}
+                durable: {type: boolean}
+                state: {$ref: '#/components/schemas/State'}
+                awake_because: {type: array, items: {type: string}, description: Why it does not sleep}
+                template: {type: string}
+                template_version: {type: string}
+                isolation: {type: string}
+                labels: {$ref: '#/components/schemas/Labels'}
+                lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
+                limits: {$ref: '#/components/schemas/LimitsSpec'}
+                network: {type: string}
+                created_at: {$ref: '#/components/schemas/Time'}
+                state_changed_at: {$ref: '#/components/schemas/Time'}
+                last_active_at: {$ref: '#/components/schemas/Time'}
+                idle_at: {$ref: '#/components/schemas/Time', description: When it will have been idle long enough}
+                expires_at: {$ref: '#/components/schemas/Time'}
+                wakes: {type: integer, description: How often it woke from standby}
+                checkpoint_bytes: {type: integer, description: 'While it sleeps: bytes of its memory on disk'}
+                problem:
+                  type: object
+                  required: [code, message, at]
+                  properties:
+                    code: {$ref: '#/components/schemas/ErrorCode'}
+                    message: {type: string}
+                    at: {$ref: '#/components/schemas/Time'}
+            SandboxMetrics:
+              type: object
+              required: [state, cpu_seconds, memory_bytes, host_processes, disk_bytes]
+              properties:
+                state: {$ref: '#/components/schemas/State'}
+                cpu_seconds: {type: number, description: On the host since it was last started or woken}
                 memory_bytes: {type: integer, description: On the host now}
                 host_processes: {type: integer}
                 disk_bytes: {type: integer}
@@ -192,6 +319,31 @@ extension OpenAPIDocument {
                 created_at: {$ref: '#/components/schemas/Time'}
                 expires_at: {$ref: '#/components/schemas/Time'}
                 secret: {type: string, description: Only in the answer to its creation}
+            AuditEntry:
+              type: object
+              required: [sequence, at, who, from, method, route, request_id]
+              properties:
+                sequence: {type: integer}
+                at: {$ref: '#/components/schemas/Time'}
+                who: {type: string, examples: [key_2bq4t6xkz3ma, 'uid:0']}
+                label: {type: string, description: The key's label at that time}
+                from: {type: string, examples: ['127.0.0.1:50122', unix uid=0 pid=4711]}
+                method: {type: string}
+                route: {type: string, examples: ['/v1/sandboxes/{sandbox}/exec']}
+                target: {type: string}
+                request_id: {type: string}
+                status: {type: integer}
+                code: {type: string}
+                duration_ms: {type: number}
+            AuditVerification:
+              type: object
+              required: [intact, rows, head_sequence, head_hash]
+              properties:
+                intact: {type: boolean}
+                broken_at: {type: integer, description: The first row that does not follow from the one before}
+                rows: {type: integer, description: Of which a mutation has two}
+                head_sequence: {type: integer}
+                head_hash: {type: string, description: Kept elsewhere, it shows later that nothing before was replaced}
             Event:
               type: object
               required: [sequence, at, sandbox, type, detail]
@@ -229,29 +381,5 @@ extension OpenAPIDocument {
                 isolation:
                   type: array
                   items:
-                    type: object
-                    required: [name, version, run, pause, standby, limits]
-                    properties:
-                      name: {type: string}
-                      version: {type: string}
-                      run: {$ref: '#/components/schemas/Ability'}
-                      pause: {$ref: '#/components/schemas/Ability'}
-                      standby: {$ref: '#/components/schemas/Ability'}
-                      limits: {$ref: '#/components/schemas/Ability'}
-                network: {type: array, items: {type: string}}
-            Health:
-              type: object
-              required: [status, sandboxes, prebooted]
-              properties:
-                status: {type: string, enum: [ok, starting]}
-                sandboxes: {type: object, additionalProperties: {type: integer}}
-                prebooted: {type: integer, description: Sandboxes that were booted ahead and wait for a creation}
-            Version:
-              type: object
-              required: [version, api, wire_generation]
-              properties:
-                version: {type: string}
-                api: {type: string}
-                wire_generation: {type: integer}
         """# + "\n"
 }
