@@ -34,9 +34,11 @@ final class Relay: StreamHandler {
 
     func begin() {
         stream.handler = self
-        token = loop.add(socket, [.read, .write, .edge]) { [unowned self] _ in
+        token = loop.add(socket, [.read, .write, .edge]) { [weak self] _ in
+            // Held for both calls: a relay that lingers gives up its last reference when all is written.
+            guard let self else { return }
             flush()
-            channel.ready(stream)
+            if !isOver { channel.ready(stream) }
         }
         guard token != nil else { return fail(errno) }
         channel.ready(stream)

@@ -5,15 +5,23 @@ public import Store
 
 extension SQLiteStore: AuditStore {
     public func append(audit rows: [AuditRow], durability: Durability) async throws {
-        // Not `write`, which gives up when its task is cancelled: the last rows are written when the server ends.
+        try await shieldedWrite(durability) { db in
+            let statement = try db.cachedStatement(sql: AuditSQL.insert)
+            for row in rows { try statement.execute(arguments: AuditSQL.arguments(row)) }
+        }
+    }
+
+    /// Not `write`, which gives up when its task is cancelled: the last rows are written when the server ends.
+    private func shieldedWrite(
+        _ durability: Durability, _ body: @escaping @Sendable (Database) throws -> Void
+    ) async throws {
         try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
             pool.asyncWriteWithoutTransaction { db in
                 done.resume(
                     with: Result {
                         try SQLiteStore.setDurability(durability, db)
                         try db.inTransaction(.immediate) {
-                            let statement = try db.cachedStatement(sql: AuditSQL.insert)
-                            for row in rows { try statement.execute(arguments: AuditSQL.arguments(row)) }
+                            try body(db)
                             return .commit
                         }
                     }.mapError(storeError))
@@ -88,7 +96,7 @@ extension SQLiteStore: AuditStore {
     }
 
     public func forgetAudit(through sequence: Int64) async throws {
-        try await write(.process) { db in
+        try await shieldedWrite(.process) { db in
             try db.execute(
                 sql: """
                     UPDATE audit_start SET (sequence, hash) = (SELECT sequence, hash FROM audit WHERE sequence = ?) \

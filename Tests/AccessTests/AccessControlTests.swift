@@ -14,7 +14,7 @@ private final class Clock: Sendable {
     var now: Timestamp { Timestamp(unixNanoseconds: seconds.withLock { $0 } * 1_000_000_000) }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct AccessControlTests {
     private final class Scratch: Sendable {
         let path = NSTemporaryDirectory() + "nightjar-access-\(randomToken(10)).sqlite"

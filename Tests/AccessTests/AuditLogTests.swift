@@ -8,7 +8,7 @@ import Testing
 
 @testable import Access
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct AuditLogTests {
     private final class Scratch: Sendable {
         let path = NSTemporaryDirectory() + "nightjar-audit-\(randomToken(10)).sqlite"

@@ -96,7 +96,7 @@ import Testing
         try await withServer { router in
             router.get("/v1/health") { _, _ in
                 try await Task.sleep(for: .milliseconds(1))
-                return answer(#"{"status":"ok","sandboxes":{}}"#)
+                return answer(#"{"status":"ok","sandboxes":{},"prebooted":0}"#)
             }
         } _: { client in
             let answered = try await withThrowingTaskGroup(of: String.self) { group in

@@ -11,7 +11,7 @@ extension EndToEnd {
             case flippedState, flippedPages, flippedMetadata, cut, missing, zeroed, swapped, manifest
         }
 
-        @Test(.timeLimit(.minutes(3)))
+        @Test(.timeLimit(.minutes(5)))
         func `memory on disk that was altered is never restored, and its loss is told`() async throws {
             try await TestServer.with { server in
                 let client = server.client

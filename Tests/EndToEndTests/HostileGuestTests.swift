@@ -17,25 +17,25 @@ extension EndToEnd {
         }
 
         static let attacks = [
-            Attack("a fork bomb", "bomb() { bomb | bomb & }; bomb; sleep 3"),
+            Attack("a fork bomb", "bomb() { bomb | bomb & }; bomb; sleep 1"),
             Attack(
                 "a memory hog",
                 "python3 -c 'import time; keep = [bytearray(8 << 20) for _ in range(64)]; time.sleep(1)'"),
-            Attack("a disk filler", "head -c 200M /dev/zero > /fill; rm -f /fill"),
+            Attack("a disk filler", "head -c 100M /dev/zero > /fill; rm -f /fill"),
             Attack(
                 "a filler of inodes",
-                "python3 -c 'import os; os.mkdir(\"/many\"); [os.mknod(f\"/many/{n}\") for n in range(5000)]'"),
-            Attack("much output", "head -c 200M /dev/zero"),
-            Attack("many tiny writes", "python3 -c 'import os; [os.write(1 + n % 2, b\"x\") for n in range(100_000)]'"),
+                "python3 -c 'import os; os.mkdir(\"/many\"); [os.mknod(f\"/many/{n}\") for n in range(2000)]'"),
+            Attack("much output", "head -c 100M /dev/zero"),
+            Attack("many tiny writes", "python3 -c 'import os; [os.write(1 + n % 2, b\"x\") for n in range(30_000)]'"),
             Attack(
                 "zombies", "python3 -c 'import os, time; [os.fork() or os._exit(0) for _ in range(200)]; time.sleep(1)'"
             ),
             Attack(
                 "daemons that leave the session",
-                "for n in $(seq 50); do setsid sh -c '(sleep 2 &) ; exit' & done; wait"),
+                "for n in $(seq 50); do setsid sh -c '(sleep 1 &) ; exit' & done; wait"),
             Attack(
                 "a shell that is gone", "rm -f /bin/sh /usr/bin/sh; echo '#!/bin/false' > /bin/sh; chmod +x /bin/sh"),
-            Attack("SIGTERM ignored", "trap '' TERM INT HUP; sleep 2"),
+            Attack("SIGTERM ignored", "trap '' TERM INT HUP; sleep 1"),
             Attack("signals to the init", "for n in 15 2 1 10 12 17 28 20; do kill -$n 1; done; sleep 1"),
             Attack("a flood of the init's error stream", "head -c 20M /dev/zero > /proc/1/fd/2"),
         ]
@@ -60,7 +60,7 @@ extension EndToEnd {
                             // Whether it succeeds is the sandbox's own matter; that it ends is not.
                             _ = try? await client.exec(name, request)
                         }
-                        for _ in 0..<4 {
+                        for _ in 0..<2 {
                             let text = try await client.sh("neighbour", "cat /workspace/mine")
                             #expect(text == "mine", "during \(attack)")
                             let began = ContinuousClock.now
@@ -124,32 +124,6 @@ extension EndToEnd {
                     #expect(try await client.sh("fake", "sha256sum < /proc/1/exe") == genuine, "after \(trick)")
                     #expect(try await client.sh("fake", "test -s /etc/passwd && echo fine") == "fine")
                 }
-            }
-        }
-
-        @Test func `many files under watch, a flooded terminal and a follower that is slow`() async throws {
-            try await TestServer.with { server in
-                let client = server.client
-                _ = try await client.makeSandbox("busy")
-                let before = try server.residentMebibytes()
-                try await client.sh("busy", "mkdir /watched")
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    group.addTask {
-                        // Nobody takes the events for a while.
-                        let events = try await client.watch("busy", "/watched", recursive: true)
-                        try await Task.sleep(for: .seconds(2))
-                        for try await _ in events { return }
-                    }
-                    var terminal = ExecRequest(command: ["bash", "-c", "head -c 20M /dev/zero | tr '\\\\0' 'x'; echo"])
-                    terminal.terminal = .init(columns: 80, rows: 24)
-                    terminal.timeout = 60
-                    let flood = terminal
-                    group.addTask { _ = try await client.exec("busy", flood) }
-                    try await client.sh(
-                        "busy", "python3 -c 'for n in range(3000): open(f\"/watched/{n}\", \"w\").close()'")
-                    try await group.waitForAll()
-                }
-                #expect(try server.residentMebibytes() - before < 128)
             }
         }
     }

@@ -5,7 +5,7 @@ import Testing
 
 extension EndToEnd {
     /// Keys and their scopes, by TCP on a real server.
-    @Suite(.timeLimit(.minutes(3))) struct KeyTests {
+    @Suite(.timeLimit(.minutes(5))) struct KeyTests {
         @Test func `a key does what its scope says, and nothing more`() async throws {
             try await TestServer.with { server in
                 let work = try await server.client.makeSandbox("work")

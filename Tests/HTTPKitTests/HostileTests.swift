@@ -9,7 +9,7 @@ private let second = "GET /private HTTP/1.1\r\nHost: x\r\n\(key)Connection: clos
 
 /// What strangers may send over a plain socket. Each gets an answer that says what is wrong, or is cut off; nobody else
 /// notices.
-@Suite(.timeLimit(.minutes(2))) struct HostileTests {
+@Suite(.timeLimit(.minutes(5))) struct HostileTests {
     private static func post(_ headers: String, _ body: String = "{}", version: String = "1.1") -> String {
         "POST /echo HTTP/\(version)\r\nHost: x\r\n\(key)\(headers)\r\n\(body)"
     }

@@ -6,7 +6,7 @@ import Testing
 @testable import SandboxRuntime
 
 /// Room on a small node: who makes it, who waits, who is refused.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct AdmissionTests {
     private static func small(_ sandboxes: Int, parallel: Int = 2) -> @Sendable (inout RuntimeConfiguration) -> Void {
         { configuration in

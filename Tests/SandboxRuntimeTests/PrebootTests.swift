@@ -6,7 +6,7 @@ import Testing
 
 @testable import SandboxRuntime
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct PrebootPoolTests {
     private struct Member: Sendable, Identifiable { let id: Int }
 
@@ -108,7 +108,7 @@ struct PrebootPoolTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct PrebootTests {
     private func prebooting(_ configuration: inout RuntimeConfiguration) { configuration.preboot = 2 }
 
@@ -222,6 +222,7 @@ struct PrebootTests {
             runtime.lookAtAdmission()
             try await prebooted(0, node, runtime)
             try await eventually("it is removed") { node.world.processes.isEmpty }
+            memory.bytes = 64 << 30
             #expect(try await runtime.create(SandboxSpec(), idempotency: nil).state == .running)
         }
     }

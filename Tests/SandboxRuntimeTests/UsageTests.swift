@@ -5,7 +5,7 @@ import Testing
 @testable import SandboxRuntime
 
 /// What the runtime reads of its sandboxes' use, and when.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct UsageTests {
     private func use(_ runtime: SandboxRuntime, _ group: String = "sandbox") async throws -> [UsageResource.Item] {
         var question = UsageQuestion()
