@@ -1,6 +1,7 @@
 internal import Glibc
 public import Isolation
 internal import LinuxSystem
+internal import Logging
 internal import SandboxModel
 internal import Shim
 internal import Synchronization
@@ -43,7 +44,7 @@ extension GVisorDriver {
             found.version = try await Runsc.version(configuration.runscPath)
             let obstacle = CgroupLayout.current().obstacle
             found.limits = .init(available: obstacle == nil, reason: obstacle)
-            try await tryEverything(&found)
+            try await tryPatiently(&found)
         } catch {
             let reason = Self.describe(error)
             // The first step that is not known to work is the one that failed.
@@ -71,6 +72,17 @@ extension GVisorDriver {
     private func removeTrial() async throws {
         let directory = trialDirectory
         try await BlockingPool.shared.run { try TreeRemoval.remove(directory) }
+    }
+
+    /// A machine that is too busy for the trial is not one that cannot run sandboxes.
+    private func tryPatiently(_ found: inout DriverCapabilities) async throws {
+        for attempt in 1... {
+            do {
+                return try await tryEverything(&found)
+            } catch let error as SandboxError where error.code == .deadlineExceeded && attempt < 3 {
+                configuration.logger.notice("the trial of gVisor took too long and is repeated")
+            }
+        }
     }
 
     private func tryEverything(_ found: inout DriverCapabilities) async throws {
