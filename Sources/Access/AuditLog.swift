@@ -141,6 +141,12 @@ public final class AuditLog: Sendable {
             if batch.isEmpty { break }
             for row in batch {
                 guard row.sequence == last.sequence + 1, AuditChain.hash(of: row, after: last.hash) == row.hash else {
+                    // What was forgotten while this looked is no break.
+                    let start = try await store.auditStart()
+                    if start.sequence > last.sequence {
+                        (last, rows) = (start, 0)
+                        continue scan
+                    }
                     brokenAt = last.sequence + 1
                     break scan
                 }
