@@ -33,6 +33,7 @@ enum CommandOperations {
         "template ls": .operations(["listTemplates"]),
         "capabilities": .operations(["getCapabilities"]),
         "node": .operations(["getNode"]),
+        "usage": .operations(["getUsage"]),
         "doctor": .local("looks at the machine itself"),
         "demo": .operations(["createSandbox", "exec", "standbySandbox", "getSandbox", "deleteSandbox"]),
         "completion": .local("prints a script"),
