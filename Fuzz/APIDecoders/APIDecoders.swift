@@ -117,7 +117,7 @@ private func checkPath(_ bytes: [UInt8]) {
 private func check(path: [UInt8]) {
     precondition(path.first == UInt8(ascii: "/") && path.count <= GuestPath.maximum && !path.contains(0))
     for component in path.split(separator: UInt8(ascii: "/")) {
-        precondition(component.count <= 255 && !component.elementsEqual("..".utf8))
+        precondition(!component.elementsEqual("..".utf8))
     }
 }
 
