@@ -1,3 +1,4 @@
+internal import LinuxSystem
 internal import SandboxModel
 
 #if canImport(Glibc)
@@ -17,7 +18,7 @@ enum ListenSockets {
         guard status.st_mode & S_IFMT == S_IFSOCK else {
             throw SandboxError(.unavailable, "\(path) is in the way and is not a socket.", hint: "remove it")
         }
-        if answers(path) {
+        if UnixSocketProbe.accepts(path) {
             throw SandboxError(
                 .unavailable, "Another server listens on \(path).", hint: "stop it, or use another --run-dir")
         }
@@ -26,21 +27,6 @@ enum ListenSockets {
 
     private static func problem(_ path: String) -> SandboxError {
         SandboxError(.unavailable, "\(path) cannot be used: \(String(cString: strerror(errno))).", hint: "run as root")
-    }
-
-    private static func answers(_ path: String) -> Bool {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        guard path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else { return false }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        return withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
-            }
-        }
     }
 
     /// What a failed bind means.

@@ -1,8 +1,9 @@
 internal import Glibc
 
-/// Whether somebody listens on a Unix socket.
-enum UnixSocketProbe {
-    static func accepts(_ path: String) -> Bool {
+/// Finds out whether somebody listens on a Unix socket.
+public enum UnixSocketProbe {
+    /// Whether a connection to the socket is taken. One that is full or not there is not.
+    public static func accepts(_ path: String) -> Bool {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
