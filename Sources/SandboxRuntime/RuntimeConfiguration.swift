@@ -44,6 +44,8 @@ public struct RuntimeConfiguration: Sendable {
     public var freshMemory: Int64 = 64 << 20
     /// Bytes that a checkpoint leaves free on the device.
     public var reservedSpace: Int64 = 256 << 20
+    /// MiB that a sandbox may write that asks for nothing else; 0: none is bounded, and none may ask for it.
+    public var diskQuota = 0
     /// Sandboxes that are booted ahead, at most: 0 to 64.
     public var preboot = 0
 

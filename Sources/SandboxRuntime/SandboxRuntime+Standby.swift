@@ -105,7 +105,8 @@ extension SandboxRuntime {
             driverVersion: await capabilities(of: sandbox.tier)?.version ?? "",
             templateVersion: sandbox.templateVersion,
             initLayer: layer, createdAt: clock.now)
-        let bytes = try await storage.commitCheckpoint(manifest).bytes
+        let execution = incarnation.execution
+        let bytes = try await storage.commitCheckpoint(manifest) { try await execution.syncFiles() }.bytes
         try Step.standbyImageDurable.reached()
         return bytes
     }

@@ -270,9 +270,13 @@ extension SandboxRuntime {
         limits: ResourceLimits, durable: Bool, fresh: Bool
     ) async throws -> StartRequest {
         try await storage.prepareRoot(of: id, fresh: fresh)
-        let paths = storage.paths(of: id)
+        let layer: WritableLayer =
+            switch try await storage.layer(of: id) {
+            case .directories(let upper, let work): .directories(upper: upper, work: work)
+            case .image(let path, let place): .image(path: path, place: place)
+            }
         let root = SandboxRoot(
-            lower: [storage.initLayerPath(initLayer), rootfs], upper: paths.upper, work: paths.work, volatile: !durable)
+            lower: [storage.initLayerPath(initLayer), rootfs], layer: layer, volatile: !durable, fresh: fresh)
         return StartRequest(sandbox: id, execution: execution, root: root, hostname: hostname, limits: limits)
     }
 

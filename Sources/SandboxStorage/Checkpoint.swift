@@ -105,11 +105,15 @@ extension DataDirectory {
     /// The sandbox is paused while this runs, so files and memory are of the same moment. When it returns, both survive
     /// a power failure.
     ///
+    /// - Parameter syncFiles: Makes the files of an image durable, which only the driver reaches.
     /// - Returns: The manifest as written, with its files.
-    public func commitCheckpoint(_ manifest: CheckpointManifest) async throws -> CheckpointManifest {
+    public func commitCheckpoint(
+        _ manifest: CheckpointManifest, syncFiles: @escaping @Sendable () async throws -> Void
+    ) async throws -> CheckpointManifest {
         let paths = paths(of: manifest.sandbox)
         let fresh = paths.newCheckpoint(manifest.generation)
         var manifest = manifest
+        async let filesSynced: Void = self.syncFiles(of: paths, mounted: syncFiles)
         // The device and the processor work at the same time.
         async let synced: Void = blocking {
             for name in try Files.entries(fresh) { try DurableFile.sync("\(fresh)/\(name)") }
@@ -118,6 +122,8 @@ extension DataDirectory {
         manifest.files = try await described(fresh)
         try Step.imageHashed.reached()
         try await synced
+        try await filesSynced
+        try Step.imageFilesSynced.reached()
         guard !manifest.files.isEmpty else { throw SandboxError(.driverFailed, "The checkpoint is empty.") }
         let sealed = manifest.sealed()
         let text = try sealed.encoded()
@@ -125,8 +131,6 @@ extension DataDirectory {
             let place = paths.checkpoint(sealed.generation)
             try DurableFile.replace(fresh + "/manifest.json", with: text)
             try Step.imageManifestWritten.reached()
-            try ChangedFiles.sync(paths.upper, mark: paths.syncMark)
-            try Step.imageFilesSynced.reached()
             try moveToTrash(place)
             try DurableFile.move(fresh, to: place)
             try Step.imagePlaced.reached()

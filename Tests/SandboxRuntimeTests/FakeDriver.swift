@@ -189,6 +189,8 @@ struct FakeExecution: Execution {
         try writeText(processes.memory, to: directory + "/memory.img")
     }
 
+    func syncFiles() async throws { try alive() }
+
     func stats() async throws -> ExecutionStats {
         ExecutionStats(cpuNanoseconds: processes.state.withLock { $0.cpu }, memoryBytes: 1 << 20, processes: 1)
     }
@@ -251,3 +253,13 @@ final class FakeDriver: IsolationDriver {
 }
 
 let quiet = Logger(label: "tests") { _ in SwiftLogNoOpLogHandler() }
+
+extension SandboxRoot {
+    /// Where its files are.
+    var upper: String {
+        switch layer {
+        case .directories(let upper, _): upper
+        case .image(let path, _): path
+        }
+    }
+}
