@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "layer_image.h"
+#include "host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,25 +16,22 @@
 // A former user's mount goes shortly after its last process, once what it wrote last has reached the image.
 enum { PATIENCE_MS = 8000, ATTEMPTS = 256 };
 
-static int64_t milliseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+static int64_t now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
 // Two mounts of one image would destroy it. A write lease is given only to a file's sole user, and a loop device uses
 // its file like everybody else.
-static int await_sole_use(int file) {
-    int64_t deadline = milliseconds() + PATIENCE_MS;
+int32_t nj_await_sole_use(int32_t file, int32_t milliseconds) {
+    int64_t deadline = now() + milliseconds;
     while (fcntl(file, F_SETLEASE, F_WRLCK) < 0) {
-        if (errno != EAGAIN) return -1;
-        if (milliseconds() >= deadline) {
-            errno = EBUSY;
-            return -1;
-        }
+        if (errno != EAGAIN) return errno;
+        if (now() >= deadline) return EBUSY;
         usleep(500);
     }
-    return fcntl(file, F_SETLEASE, F_UNLCK);
+    return fcntl(file, F_SETLEASE, F_UNLCK) < 0 ? errno : 0;
 }
 
 // Opens a loop device that shows the file and is given up with its last user.
@@ -66,7 +64,7 @@ static int attach_loop(int file, char *name, size_t size) {
 const char *nj_mount_image(const char *image, const char *place) {
     int file = open(image, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (file < 0) return "layer image";
-    if (await_sole_use(file) < 0) return "use of the layer image";
+    if ((errno = nj_await_sole_use(file, PATIENCE_MS)) != 0) return "use of the layer image";
     char name[32];
     int device = attach_loop(file, name, sizeof name);
     if (device < 0) return "loop device";
@@ -91,9 +89,9 @@ static int set_aside(int root, const char *upper) {
     struct stat status;
     snprintf(from, sizeof from, "%s/.nightjar", upper);
     if (fstatat(root, from, &status, AT_SYMLINK_NOFOLLOW) < 0) return errno == ENOENT ? 0 : -1;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(to, sizeof to, "aside/%lld-%ld", (long long)now.tv_sec, now.tv_nsec);
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    snprintf(to, sizeof to, "aside/%lld-%ld", (long long)time.tv_sec, time.tv_nsec);
     return make(root, "aside", 0700) < 0 ? -1 : renameat(root, from, root, to);
 }
 

@@ -84,7 +84,8 @@ public struct LimitsSpec: Sendable, Hashable, Codable {
     public init(_ limits: ResourceLimits) {
         self.init(
             memoryMiB: limits.memoryMiB, cpus: limits.cpus, cpuWeight: limits.cpuWeight, pids: limits.pids,
-            diskMiB: limits.diskMiB, openFiles: limits.openFiles, execTimeout: limits.execTimeout, retainedOutput: limits.retainedOutput)
+            diskMiB: limits.diskMiB, openFiles: limits.openFiles, execTimeout: limits.execTimeout,
+            retainedOutput: limits.retainedOutput)
     }
 
     /// These, and `defaults` where they say nothing.
@@ -92,7 +93,8 @@ public struct LimitsSpec: Sendable, Hashable, Codable {
         LimitsSpec(
             memoryMiB: memoryMiB ?? defaults.memoryMiB, cpus: cpus ?? defaults.cpus,
             cpuWeight: cpuWeight ?? defaults.cpuWeight, pids: pids ?? defaults.pids,
-            diskMiB: diskMiB ?? defaults.diskMiB, openFiles: openFiles ?? defaults.openFiles, execTimeout: execTimeout ?? defaults.execTimeout,
+            diskMiB: diskMiB ?? defaults.diskMiB, openFiles: openFiles ?? defaults.openFiles,
+            execTimeout: execTimeout ?? defaults.execTimeout,
             retainedOutput: retainedOutput ?? defaults.retainedOutput)
     }
 
@@ -111,7 +113,8 @@ public struct LimitsSpec: Sendable, Hashable, Codable {
     public func check() throws(SandboxError) {
         let integers: [(Int?, ClosedRange<Double>, CodingKeys)] = [
             (memoryMiB, 128...1_048_576, .memoryMiB), (cpuWeight, 1...10_000, .cpuWeight), (pids, 16...65_536, .pids),
-            (diskMiB, 64...1_048_576, .diskMiB), (openFiles, 64...1_048_576, .openFiles), (retainedOutput, 4096...Double(16 << 20), .retainedOutput),
+            (diskMiB, 64...1_048_576, .diskMiB), (openFiles, 64...1_048_576, .openFiles),
+            (retainedOutput, 4096...Double(16 << 20), .retainedOutput),
         ]
         for (value, range, key) in integers {
             if let value { try SandboxSpec.check(Double(value), in: range, "limits.\(key.rawValue)") }

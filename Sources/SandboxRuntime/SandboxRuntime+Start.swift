@@ -269,6 +269,11 @@ extension SandboxRuntime {
         _ id: SandboxID, _ execution: ExecutionID, rootfs: String, initLayer: String, hostname: String,
         limits: ResourceLimits, durable: Bool, fresh: Bool
     ) async throws -> StartRequest {
+        // A disk inside that meets a full one outside is damaged.
+        guard try await storage.freeSpace() > configuration.startSpace else {
+            throw SandboxError(
+                .noSpace, "The data directory's device is full.", hint: "free some space and try again")
+        }
         try await storage.prepareRoot(of: id, fresh: fresh)
         let layer: WritableLayer =
             switch try await storage.layer(of: id) {

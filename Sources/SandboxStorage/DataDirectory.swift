@@ -112,14 +112,14 @@ public final class DataDirectory: Sendable {
     ///   image the driver does it), so that it cannot replace it; a restored guest has those files open and keeps them.
     public func prepareRoot(of id: SandboxID, fresh: Bool) async throws {
         let paths = paths(of: id)
-        if try await blocking({ paths.hasImage }) {
-            try await LayerImage.repairIfNeeded(paths.image)
-            return try await blocking { try Step.rootPrepared.reached() }
-        }
+        let hasImage = try await blocking { paths.hasImage }
+        if hasImage { try await LayerImage.repairIfNeeded(paths.image) }
         try await blocking {
-            try Files.makeDirectory(paths.work, mode: 0o700)
-            try TreeRemoval.remove(paths.work + "/work/incompat")
-            if fresh { try TreeRemoval.remove(paths.upper + "/.nightjar") }
+            if !hasImage {
+                try Files.makeDirectory(paths.work, mode: 0o700)
+                try TreeRemoval.remove(paths.work + "/work/incompat")
+                if fresh { try TreeRemoval.remove(paths.upper + "/.nightjar") }
+            }
             try Step.rootPrepared.reached()
         }
     }

@@ -60,8 +60,8 @@ struct LayerImage: Sendable {
             try await Self.format(fresh)
             try await blocking { [prototypes] in
                 try DurableFile.sync(fresh)
-                let kept = try Files.entries(prototypes).filter { !$0.contains(".") }
-                if kept.count >= Self.prototypeLimit, let victim = kept.first(where: { !path.hasSuffix("/" + $0) }) {
+                let kept = try Files.entries(prototypes).filter { !$0.contains(".") && !path.hasSuffix("/" + $0) }
+                for victim in kept.prefix(max(0, kept.count + 1 - Self.prototypeLimit)) {
                     unlink("\(prototypes)/\(victim)")
                 }
                 try DurableFile.move(fresh, to: path)
@@ -80,15 +80,19 @@ struct LayerImage: Sendable {
         ]
         let arguments = [
             "-q", "-F", "-b", "4096", "-I", "256", "-i", "\(bytesPerInode)", "-m", "0", "-J", "size=\(journal)",
-            "-O", features.joined(separator: ","), "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0",
-            path,
+            "-O", features.joined(separator: ","),
+            "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0", path,
         ]
         try await run("mke2fs", arguments, succeeds: [0])
     }
 
     /// Mends an image that says of itself that it has errors: after the host's disk was full, or failed.
     static func repairIfNeeded(_ path: String) async throws {
-        let needsRepair = try await blocking { try hasErrors(path) }
+        let needsRepair = try await blocking {
+            guard try hasErrors(path) else { return false }
+            try FileUse.awaitSole(path, milliseconds: 8000)
+            return true
+        }
         guard needsRepair else { return }
         // 1: errors were corrected.
         try await run("e2fsck", ["-f", "-p", path], succeeds: [0, 1])

@@ -24,13 +24,16 @@ extension EndToEnd {
                 #expect((32 << 20..<64 << 20).contains(Int(size) ?? 0), "\(size) bytes")
                 let id = try await client.sandbox("full")
                 #expect(try server.allocated(of: id) <= 65 << 20)
-                #expect(try await client.sh("other", "head -c 20M /dev/zero > /root/x && stat -c %s /root/x") == "20971520")
+                #expect(
+                    try await client.sh("other", "head -c 20M /dev/zero > /root/x && stat -c %s /root/x") == "20971520")
                 // What is deleted can be written again, and the host has it back.
                 try await client.sh("full", "rm /root/big && sync && head -c 30M /dev/zero > /root/big && rm /root/big")
                 #expect(try await client.sh("full", "cat /root/kept") == "kept")
                 try await client.sh("full", "sync")
                 _ = try await client.standby("full")
-                _ = try await eventually("the host has its room back") { try server.allocated(of: id) < 24 << 20 ? true : nil }
+                _ = try await eventually("the host has its room back") {
+                    try server.allocated(of: id) < 24 << 20 ? true : nil
+                }
             }
         }
 
@@ -130,7 +133,9 @@ extension TestServer {
     fileprivate func unused(_ sandbox: SandboxResource) async throws {
         _ = try await eventually("the disk is not in use") {
             let devices = try FileManager.default.contentsOfDirectory(atPath: "/sys/block")
-            let files = devices.compactMap { try? String(contentsOfFile: "/sys/block/\($0)/loop/backing_file", encoding: .utf8) }
+            let files = devices.compactMap {
+                try? String(contentsOfFile: "/sys/block/\($0)/loop/backing_file", encoding: .utf8)
+            }
             return files.contains { $0.contains(sandbox.id.rawValue) } ? nil : true
         }
     }

@@ -40,7 +40,8 @@ extension EndToEnd {
                 let key = try #require(try await server.client.keys().first { $0.label == "mine" })
                 try await server.restart()
                 let client = NightjarClient(
-                    ClientConfiguration(endpoint: .tcp(host: "127.0.0.1", port: try await server.port()), apiKey: secret))
+                    ClientConfiguration(
+                        endpoint: .tcp(host: "127.0.0.1", port: try await server.port()), apiKey: secret))
                 _ = try await client.allSandboxes()
                 let listed = try await server.nightjar("key", "ls")
                 #expect(listed.text.contains(key.id) && !listed.text.contains(secret))

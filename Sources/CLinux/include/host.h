@@ -68,6 +68,10 @@ struct nj_root {
 int32_t nj_attach_root(
     pid_t pid, const struct nj_root *root, const char *mount_point, char *step, int32_t *layer);
 
+/// Waits until nobody else has the file open, a loop device included. Blocks, in steps of half a millisecond. Returns 0
+/// or an errno: EBUSY when the time is over.
+int32_t nj_await_sole_use(int32_t file, int32_t milliseconds);
+
 /// Children of this process that ended are its own to reap, and so are orphaned grandchildren. Returns 0 or an errno.
 int32_t nj_become_subreaper(void);
 /// Blocks the signals and turns them into a close-on-exec, non-blocking signalfd. Returns it or -errno.
