@@ -1,7 +1,7 @@
 # Everything a developer runs. `make` alone lists the targets; the work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test contract docs man check build debug deb template bench fuzz doctor start stop restart status format prerequisites clean
+.PHONY: help quickstart test test-deb contract docs man check build debug deb template bench fuzz doctor start stop restart status format prerequisites clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ debug: ## Build debug programs into out/debug
 
 deb: ## Build a Debian package into out/
 	@scripts/build-deb
+
+test-deb: ## Install, upgrade and remove the package under a real systemd
+	@scripts/test-deb
 
 template: ## Build the base template into /var/lib/nightjar
 	@scripts/build-template base
