@@ -51,8 +51,10 @@ public protocol Execution: Sendable {
     /// it was not), and leaves it **paused and alive**: the caller decides between ``resume()`` and
     /// ``IsolationDriver/destroy(_:)``. What is in the directory is not yet synced to the device.
     ///
+    /// - Returns: Checksums by file name (`Checksum.ofFile`), as far as they were found out while the files were written.
     /// - Throws: ``SandboxError`` with `driver_failed` if it failed; the execution may be dead then (see ``ended``).
-    func checkpoint(to directory: String) async throws
+    @discardableResult
+    func checkpoint(to directory: String) async throws -> [String: UInt64]
     /// Host-side usage, cheap enough to be asked every second; never talks to the guest.
     func stats() async throws -> ExecutionStats
     /// Returns when the sandbox's processes have ended, however; at once if they have.
@@ -82,13 +84,18 @@ public struct StartRequest: Sendable {
     public var root: SandboxRoot
     public var hostname: String
     public var limits: ResourceLimits
-    public init(sandbox: SandboxID, execution: ExecutionID, root: SandboxRoot, hostname: String, limits: ResourceLimits)
-    {
+    /// Whether nobody waits for it: it starts with the CPU that others leave.
+    public var isAhead: Bool
+    public init(
+        sandbox: SandboxID, execution: ExecutionID, root: SandboxRoot, hostname: String, limits: ResourceLimits,
+        isAhead: Bool = false
+    ) {
         self.sandbox = sandbox
         self.execution = execution
         self.root = root
         self.hostname = hostname
         self.limits = limits
+        self.isAhead = isAhead
     }
 }
 

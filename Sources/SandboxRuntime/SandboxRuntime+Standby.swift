@@ -97,7 +97,7 @@ extension SandboxRuntime {
         try await incarnation.execution.pause()
         try goesOn(sandbox, transition)
         let directory = try await storage.beginCheckpoint(of: sandbox.id, generation: generation)
-        try await incarnation.execution.checkpoint(to: directory)
+        let checksums = try await incarnation.execution.checkpoint(to: directory)
         try goesOn(sandbox, transition)
         let layer = sandbox.machine.withLock { $0.initLayer }
         let manifest = CheckpointManifest(
@@ -105,7 +105,7 @@ extension SandboxRuntime {
             driverVersion: await capabilities(of: sandbox.tier)?.version ?? "",
             templateVersion: sandbox.templateVersion,
             initLayer: layer, createdAt: clock.now)
-        let bytes = try await storage.commitCheckpoint(manifest).bytes
+        let bytes = try await storage.commitCheckpoint(manifest, checksums: checksums).bytes
         try Step.standbyImageDurable.reached()
         return bytes
     }

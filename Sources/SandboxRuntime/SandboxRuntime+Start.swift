@@ -267,13 +267,14 @@ extension SandboxRuntime {
 
     func startRequest(
         _ id: SandboxID, _ execution: ExecutionID, rootfs: String, initLayer: String, hostname: String,
-        limits: ResourceLimits, durable: Bool, fresh: Bool
+        limits: ResourceLimits, durable: Bool, fresh: Bool, isAhead: Bool = false
     ) async throws -> StartRequest {
         try await storage.prepareRoot(of: id, fresh: fresh)
         let paths = storage.paths(of: id)
         let root = SandboxRoot(
             lower: [storage.initLayerPath(initLayer), rootfs], upper: paths.upper, work: paths.work, volatile: !durable)
-        return StartRequest(sandbox: id, execution: execution, root: root, hostname: hostname, limits: limits)
+        return StartRequest(
+            sandbox: id, execution: execution, root: root, hostname: hostname, limits: limits, isAhead: isAhead)
     }
 
     /// The root of the template's version that the sandbox was created from.
