@@ -246,3 +246,7 @@ int32_t nj_accept(int32_t listener) {
 }
 
 int32_t nj_sync_file_system(int32_t descriptor) { return syncfs(descriptor) < 0 ? errno : 0; }
+
+int32_t nj_begin_writing_back(int32_t descriptor, int64_t offset, int64_t count) {
+    return sync_file_range(descriptor, offset, count, SYNC_FILE_RANGE_WRITE) < 0 ? errno : 0;
+}

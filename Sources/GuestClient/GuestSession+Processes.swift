@@ -79,6 +79,19 @@ extension GuestSession {
             stdoutTruncated: collected.stdoutTruncated, stderrTruncated: collected.stderrTruncated)
     }
 
+    /// Runs a process before anything else is started, and forgets it: the processes that follow start sooner.
+    ///
+    /// It does not matter how it ends, or whether it can be started at all.
+    ///
+    /// - Throws: ``SandboxError`` as ``GuestSession`` says; `invalid_request` if something was started already.
+    public func rehearse(_ start: ProcessStart) async throws {
+        do {
+            try await command(.rehearse(start), about: .command(start))
+        } catch let error as SandboxError where [.cannotExecute, .fileNotFound, .noSuchUser].contains(error.code) {
+            return
+        }
+    }
+
     /// Waits until a process has exited, however long that takes; returns at once if it has.
     ///
     /// - Throws: ``SandboxError`` with `process_not_found`, or as ``GuestSession`` says.

@@ -98,6 +98,7 @@ final class Guest: Channel.Delegate {
     private func handle(_ request: Request, on stream: Stream) throws(WireStatus) {
         switch request {
         case .processStart(let start): try processes.start(start, on: stream)
+        case .rehearse(let start): try processes.rehearse(start, on: stream)
         case .processAttach(let attach): try processes.attach(attach, on: stream)
         case .processWait(let id): try processes.wait(id, on: stream)
         case .processSignal(let id, let signal, let group):

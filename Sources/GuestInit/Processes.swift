@@ -23,6 +23,7 @@ final class Processes {
     /// Exited ones in the order in which their exits were settled.
     private var exited: [GuestProcess] = []
     private var isStopping = false
+    private var rehearsal: GuestProcess?
     /// Watches over limits; set before anything is started.
     weak var keeper: LimitKeeper?
 
@@ -36,22 +37,9 @@ final class Processes {
     // MARK: Requests
 
     func start(_ request: ProcessStart, on stream: Stream) throws(WireStatus) {
-        guard !isStopping else { throw WireStatus(.cancelled, "The sandbox is shutting down") }
-        let spawn = Spawn(
-            request: request, account: try accounts.resolve(request.user), openFiles: openFiles,
-            maximumProcesses: maximumProcesses)
-        let started: Spawn.Started
-        do throws(WireStatus) {
-            started = try spawn.start()
-        } catch {
-            if error.errno == EAGAIN { keeper?.spawnFailed() }
-            throw error
-        }
+        let process = try spawn(request, id: counter + 1)
         counter += 1
-        let process = GuestProcess(
-            id: counter, started: started, spawn: spawn, loop: loop, channel: channel, scratch: scratch)
         byID[process.id] = process
-        running[process.pid] = process
         process.onSettled = { [unowned self, unowned process] in settled(process) }
         if request.timeoutMilliseconds > 0 {
             let delay = Int64(clamping: request.timeoutMilliseconds)
@@ -69,6 +57,40 @@ final class Processes {
         }
         process.begin()
         keeper?.lookSoon()
+    }
+
+    private func spawn(_ request: ProcessStart, id: UInt32) throws(WireStatus) -> GuestProcess {
+        guard !isStopping else { throw WireStatus(.cancelled, "The sandbox is shutting down") }
+        let spawn = Spawn(
+            request: request, account: try accounts.resolve(request.user), openFiles: openFiles,
+            maximumProcesses: maximumProcesses)
+        let started: Spawn.Started
+        do throws(WireStatus) {
+            started = try spawn.start()
+        } catch {
+            if error.errno == EAGAIN { keeper?.spawnFailed() }
+            throw error
+        }
+        let process = GuestProcess(
+            id: id, started: started, spawn: spawn, loop: loop, channel: channel, scratch: scratch)
+        running[process.pid] = process
+        return process
+    }
+
+    /// Runs a process of which nothing is left: see ``Wire/Request/rehearse(_:)``.
+    func rehearse(_ request: ProcessStart, on stream: Stream) throws(WireStatus) {
+        guard counter == 0, rehearsal == nil else { throw WireStatus(.invalid, "Something was started already") }
+        let process = try spawn(request, id: .max)
+        rehearsal = process
+        process.onSettled = { [unowned self] in
+            rehearsal?.dispose()
+            rehearsal = nil
+            channel.send(.ok, on: stream, final: true)
+        }
+        loop.after(milliseconds: Processes.killDelayMilliseconds) { [unowned self] in
+            if rehearsal != nil { kill(-process.pid, SIGKILL) }
+        }
+        process.begin()
     }
 
     func attach(_ request: ProcessAttach, on stream: Stream) throws(WireStatus) {

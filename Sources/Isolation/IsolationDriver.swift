@@ -51,8 +51,10 @@ public protocol Execution: Sendable {
     /// it was not), and leaves it **paused and alive**: the caller decides between ``resume()`` and
     /// ``IsolationDriver/destroy(_:)``. What is in the directory is not yet synced to the device.
     ///
+    /// - Returns: Checksums by file name (`Checksum.ofFile`), as far as they were found out while the files were written.
     /// - Throws: ``SandboxError`` with `driver_failed` if it failed; the execution may be dead then (see ``ended``).
-    func checkpoint(to directory: String) async throws
+    @discardableResult
+    func checkpoint(to directory: String) async throws -> [String: UInt64]
     /// Makes all files of a writable layer that is an image durable.
     ///
     /// - Throws: ``SandboxError`` with `unsupported` if the layer is a directory, `no_space` or `driver_failed` if the
@@ -97,13 +99,18 @@ public struct StartRequest: Sendable {
     public var root: SandboxRoot
     public var hostname: String
     public var limits: ResourceLimits
-    public init(sandbox: SandboxID, execution: ExecutionID, root: SandboxRoot, hostname: String, limits: ResourceLimits)
-    {
+    /// Whether nobody waits for it: it starts with the CPU that others leave.
+    public var isAhead: Bool
+    public init(
+        sandbox: SandboxID, execution: ExecutionID, root: SandboxRoot, hostname: String, limits: ResourceLimits,
+        isAhead: Bool = false
+    ) {
         self.sandbox = sandbox
         self.execution = execution
         self.root = root
         self.hostname = hostname
         self.limits = limits
+        self.isAhead = isAhead
     }
 }
 

@@ -44,7 +44,7 @@ public final class GVisorDriver: IsolationDriver {
     /// Keeps the pool of prepared slots filled until the task is cancelled, and then drops them.
     public func run() async throws {
         await pool.run(configuration.logger) { [logger = configuration.logger] in
-            let slot = try await self.createSlot()
+            let slot = try await self.createSlot(isAhead: true)
             slot.freeze(logger)
             return slot
         }
@@ -109,7 +109,7 @@ public final class GVisorDriver: IsolationDriver {
         pool.began()
         var taken: GVisorSlot?
         do {
-            let slot = try await takeSlot()
+            let slot = try await takeSlot(isAhead: request.isAhead)
             taken = slot
             try Step.slotTaken.reached()
             try executions.bind(request.execution, to: slot)
@@ -125,19 +125,20 @@ public final class GVisorDriver: IsolationDriver {
         }
     }
 
-    private func takeSlot() async throws -> GVisorSlot {
+    private func takeSlot(isAhead: Bool) async throws -> GVisorSlot {
         while let slot = pool.take() {
             if await slot.isAlive(), (try? slot.thaw()) != nil { return slot }
             configuration.logger.warning("a prepared sandbox slot died", metadata: ["slot": "\(slot.id)"])
             await slot.removeQuietly(configuration.logger)
         }
-        return try await createSlot()
+        return try await createSlot(isAhead: isAhead)
     }
 
-    func createSlot() async throws -> GVisorSlot {
+    /// - Parameter isAhead: Whether nobody waits for it.
+    func createSlot(isAhead: Bool = false) async throws -> GVisorSlot {
         let usesSocket = try await usesSocket()
         return try await GVisorSlot.create(
-            owner: owner, configuration: configuration, layout: layout, usesSocket: usesSocket)
+            owner: owner, configuration: configuration, layout: layout, usesSocket: usesSocket, isAhead: isAhead)
     }
 
     private func boot(
@@ -151,6 +152,7 @@ public final class GVisorDriver: IsolationDriver {
             try slot.cgroup?.apply(
                 request.limits, memoryOverhead: overhead, processOverhead: request.limits.pids * 7 + 2048,
                 guarded: margins)
+            if request.isAhead { try slot.cgroup?.setWeight(GVisorSlot.weightAhead) }
         }
         try await guardMemory(of: slot, request.limits)
         let root = ShimRoot(request.root)
@@ -169,6 +171,9 @@ public final class GVisorDriver: IsolationDriver {
         async let greeting: Void = greet(guest, request)
         if !restored { try await guest.setLimits(request.limits) }
         await greeting
+        if request.isAhead {
+            try await BlockingPool.shared.run { try slot.cgroup?.setWeight(request.limits.cpuWeight) }
+        }
         return guest
     }
 

@@ -55,7 +55,8 @@ public final class GVisorExecution: Execution {
         slot.mark(nil)
     }
 
-    public func checkpoint(to directory: String) async throws {
+    @discardableResult
+    public func checkpoint(to directory: String) async throws -> [String: UInt64] {
         let memory = try await memoryInUse()
         let free = try await BlockingPool.shared.run { try DiskSpace.free(directory) }
         // A failed checkpoint ends the sandbox, so what can be known before is looked at before.
@@ -68,9 +69,10 @@ public final class GVisorExecution: Execution {
         try await halt()
         do {
             try Step.saveBegun.reached()
-            try await slot.save(
+            let checksums = try await slot.save(
                 to: directory, usesSocket: usesSocket, until: .now + CheckpointImage.deadline(bytes: memory))
             try Step.saveDone.reached()
+            return checksums
         } catch {
             await CheckpointImage.remove(from: directory)
             throw (error as? SystemError)?.sandboxError(.driverFailed, "The checkpoint's files cannot be made.")

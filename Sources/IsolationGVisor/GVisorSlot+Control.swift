@@ -50,16 +50,28 @@ extension GVisorSlot {
     }
 
     /// Writes an image of the paused guest, which stays paused, into an empty directory.
-    func save(to directory: String, usesSocket: Bool, until deadline: ContinuousClock.Instant) async throws {
+    ///
+    /// - Returns: Checksums that were found out meanwhile, by file name.
+    @discardableResult
+    func save(
+        to directory: String, usesSocket: Bool, until deadline: ContinuousClock.Instant
+    ) async throws -> [String: UInt64] {
         guard usesSocket else {
             let options = ["checkpoint", "--leave-running", "--compression=none", "--image-path=\(directory)"]
-            return try await runsc.run(options, until: deadline)
+            try await runsc.run(options, until: deadline)
+            return [:]
         }
         let files = try await BlockingPool.shared.run { try CheckpointImage.create(in: directory) }
-        // `Resume` keeps the sandbox's process alive, even if the checkpoint fails; it does not undo the pause.
-        try await control.call(
-            "containerManager.Checkpoint", #"{"metadata":{"compression":"none"},"have_pages_file":true,"Resume":true}"#,
-            descriptors: files, until: deadline)
+        // The versions of which this source knows the socket write the pages from the beginning to the end.
+        let pages = CheckpointImage.names[2]
+        let checksum = try await GrowingFile.checksum(files[2], "\(directory)/\(pages)") {
+            // `Resume` keeps the sandbox's process alive, even if the checkpoint fails; it does not undo the pause.
+            try await control.call(
+                "containerManager.Checkpoint",
+                #"{"metadata":{"compression":"none"},"have_pages_file":true,"Resume":true}"#,
+                descriptors: files, until: deadline)
+        }
+        return [pages: checksum]
     }
 
     /// Lets a paused sandbox go on. Never for one that is not paused: gVisor would end it.

@@ -30,6 +30,9 @@ final class GVisorSlot: Sendable {
         self.process = process
     }
 
+    /// Of what is prepared while nobody waits for it; a sandbox has 100 by default.
+    static let weightAhead = 10
+
     static func directory(_ id: String, _ configuration: GVisorConfiguration) -> String {
         configuration.slotsDirectory + "/" + id
     }
@@ -43,14 +46,17 @@ final class GVisorSlot: Sendable {
 
     /// Makes a slot: a sandbox process and a gofer on an empty root, with their shim. It takes about 100 ms.
     ///
-    /// - Parameter owner: What the slot's identifier begins with: it tells this server's slots from a former one's.
+    /// - Parameters:
+    ///   - owner: What the slot's identifier begins with: it tells this server's slots from a former one's.
+    ///   - isAhead: Whether nobody waits for it: then it has little weight until it gets its limits.
     /// - Throws: ``SandboxError``; nothing is left then.
     static func create(
-        owner: String, configuration: GVisorConfiguration, layout: CgroupLayout?, usesSocket: Bool
+        owner: String, configuration: GVisorConfiguration, layout: CgroupLayout?, usesSocket: Bool,
+        isAhead: Bool
     ) async throws -> GVisorSlot {
         let draft = GVisorSlot(id: owner + randomToken(8), configuration: configuration, layout: layout, process: nil)
         do {
-            let (process, ready) = try await BlockingPool.shared.run { try draft.spawn(configuration) }
+            let (process, ready) = try await BlockingPool.shared.run { try draft.spawn(configuration, isAhead) }
             let slot = GVisorSlot(id: draft.id, configuration: configuration, layout: layout, process: process)
             do {
                 try await slot.finishCreation(ready, usesSocket: usesSocket)
@@ -66,7 +72,9 @@ final class GVisorSlot: Sendable {
     }
 
     /// Blocks: makes files and groups and starts the shim.
-    private func spawn(_ configuration: GVisorConfiguration) throws -> (ChildProcess, FileDescriptor) {
+    private func spawn(
+        _ configuration: GVisorConfiguration, _ isAhead: Bool
+    ) throws -> (ChildProcess, FileDescriptor) {
         for path in [configuration.slotsDirectory, directory, directory + "/bundle", directory + "/r"] {
             guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw SystemError(errno, "mkdir", path) }
         }
@@ -76,6 +84,7 @@ final class GVisorSlot: Sendable {
         let spec = try OCISpec(root: configuration.genericRoot).encoded()
         try DurableFile.replace(directory + "/bundle/config.json", with: spec, durable: false)
         try cgroup?.create()
+        if isAhead { try? cgroup?.setWeight(Self.weightAhead) }
         try Step.slotFoldersMade.reached()
         let null = try FileDescriptor.open("/dev/null", O_RDONLY)
         let log = try FileDescriptor.open(directory + "/shim.log", O_WRONLY | O_CREAT | O_APPEND, mode: 0o600)

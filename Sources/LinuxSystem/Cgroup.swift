@@ -126,15 +126,24 @@ public struct Cgroup: Sendable, Hashable {
             if isVersion1 {
                 try TextFile.write("\(period)", to: path + "/cpu.cfs_period_us")
                 try TextFile.write("\(quota)", to: path + "/cpu.cfs_quota_us")
-                // Version 1 counts from 1,024 where version 2 and the limits count from 100.
-                try TextFile.write("\(max(2, limits.cpuWeight * 1024 / 100))", to: path + "/cpu.shares")
             } else {
                 try TextFile.write("\(quota) \(period)", to: path + "/cpu.max")
-                try TextFile.write("\(limits.cpuWeight)", to: path + "/cpu.weight")
             }
         }
+        try setWeight(limits.cpuWeight)
         if let (path, _) = directory(.pids) {
             try TextFile.write("\(limits.pids + processOverhead)", to: path + "/pids.max")
+        }
+    }
+
+    /// Sets the group's part of the CPU against its siblings'; 100 is the usual one.
+    public func setWeight(_ weight: Int) throws(SystemError) {
+        guard let (path, isVersion1) = directory(.cpu) else { return }
+        // Version 1 counts from 1,024 where version 2 and the limits count from 100.
+        if isVersion1 {
+            try TextFile.write("\(max(2, weight * 1024 / 100))", to: path + "/cpu.shares")
+        } else {
+            try TextFile.write("\(weight)", to: path + "/cpu.weight")
         }
     }
 

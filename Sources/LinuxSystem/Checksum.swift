@@ -26,35 +26,41 @@ public enum Checksum {
         let file = try await BlockingPool.shared.run { try FileDescriptor.open(path, O_RDONLY | O_NOFOLLOW) }
         var status = stat()
         guard fstat(file.raw, &status) == 0 else { throw SystemError.last("stat", path) }
-        let blocks = (Int(status.st_size) + block - 1) / block
-        let jobs = max(1, min(parallelism, blocks / 4))
-        let values = try await withThrowingTaskGroup(of: [(Int, UInt64)].self) { group in
-            for job in 0..<jobs {
-                group.addTask {
-                    try await BlockingPool.shared.run {
-                        try hash(file, stride(from: job, to: blocks, by: jobs), path)
-                    }
-                }
-            }
-            var values = [UInt64](repeating: 0, count: blocks)
-            for try await part in group {
-                for (index, value) in part { values[index] = value.littleEndian }
-            }
-            return values
-        }
-        return values.withUnsafeBytes { of($0, seed: UInt64(status.st_size)) }
+        let size = Int(status.st_size)
+        return ofValues(try await ofBlocks(0..<(size + block - 1) / block, file, path), size: size)
     }
 
-    private static let block = 1 << 20
+    static let block = 1 << 20
     private static let parallelism = 4
 
+    /// The hash of a file of which those of its blocks are known.
+    static func ofValues(_ values: [UInt64], size: Int) -> UInt64 {
+        values.map(\.littleEndian).withUnsafeBytes { of($0, seed: UInt64(size)) }
+    }
+
+    /// The hashes of some blocks of a file, by several threads.
+    static func ofBlocks(_ blocks: Range<Int>, _ file: FileDescriptor, _ path: String) async throws -> [UInt64] {
+        let jobs = max(1, min(parallelism, blocks.count / 4))
+        let share = (blocks.count + jobs - 1) / jobs
+        return try await withThrowingTaskGroup(of: (Int, [UInt64]).self) { group in
+            for job in 0..<jobs {
+                let first = min(blocks.lowerBound + job * share, blocks.upperBound)
+                let part = first..<min(first + share, blocks.upperBound)
+                group.addTask { (job, try await BlockingPool.shared.run { try hashes(file, part, path) }) }
+            }
+            var parts = [[UInt64]](repeating: [], count: jobs)
+            for try await (job, values) in group { parts[job] = values }
+            return parts.flatMap(\.self)
+        }
+    }
+
     /// Blocks the thread.
-    private static func hash(
-        _ file: FileDescriptor, _ blocks: StrideTo<Int>, _ path: String
-    ) throws(SystemError) -> [(Int, UInt64)] {
+    static func hashes(
+        _ file: FileDescriptor, _ blocks: Range<Int>, _ path: String
+    ) throws(SystemError) -> [UInt64] {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: block, alignment: 64)
         defer { buffer.deallocate() }
-        var values: [(Int, UInt64)] = []
+        var values: [UInt64] = []
         for index in blocks {
             var filled = 0
             while filled < block {
@@ -65,7 +71,7 @@ public enum Checksum {
                 if count == 0 { break }
                 filled += count
             }
-            values.append((index, of(UnsafeRawBufferPointer(rebasing: buffer[..<filled]), seed: UInt64(index))))
+            values.append(of(UnsafeRawBufferPointer(rebasing: buffer[..<filled]), seed: UInt64(index)))
         }
         return values
     }

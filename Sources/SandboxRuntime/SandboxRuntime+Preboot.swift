@@ -5,6 +5,7 @@ internal import SandboxImages
 internal import SandboxModel
 internal import SandboxStorage
 internal import Synchronization
+internal import Wire
 
 /// A sandbox that was booted ahead: its init runs, its session is open, its root is empty, and it is frozen. It has an
 /// identifier and a directory and no record: after a crash of the server it is an orphan like any other, and removed.
@@ -19,6 +20,8 @@ extension SandboxRuntime {
     /// How long the machine must have been free of starts before one is booted ahead: those who wait come first.
     private static let quiet = Duration.milliseconds(150)
     private static let pace = Duration.milliseconds(50)
+    /// How long a busy machine may put it off. It then competes, with little weight.
+    private static let longestWait = Duration.seconds(5)
     /// How long the taking of a member may hold up a creation, which then boots one of its own.
     private static let adoptionDeadline = Duration.seconds(2)
 
@@ -30,12 +33,18 @@ extension SandboxRuntime {
         await noteUsualDemand()
         var quietSince = clock.moment
         var lastStarts = starts.load(ordering: .relaxed)
+        var load = HostLoad()
         while !Task.isCancelled, !isStopping {
             let (now, count) = (clock.moment, starts.load(ordering: .relaxed))
             if count != lastStarts || isStarting { (quietSince, lastStarts) = (now, count) }
-            let mayBoot = now.seconds(since: quietSince) >= Self.quiet.seconds
+            let quiet = now.seconds(since: quietSince)
+            load.sample(at: now)
+            let mayBoot = quiet >= Self.quiet.seconds && (load.hasRoom || quiet >= Self.longestWait.seconds)
             switch prebooted.withLock({ $0.next(now: now, mayBoot: mayBoot, fits: hasRoomAhead) }) {
-            case .boot(let kind): await bootAhead(kind)
+            case .boot(let kind):
+                await bootAhead(kind)
+                // What it took itself says nothing about the others.
+                load = HostLoad()
             case .drop(let member): await discard(member)
             case .wait:
                 telemetry.prebooted(prebooted.withLock { $0.count })
@@ -104,9 +113,10 @@ extension SandboxRuntime {
             try await storage.createSandbox(id, durable: kind.durable, diskMiB: kind.limits.diskMiB)
             let request = try await startRequest(
                 id, execution, rootfs: template.rootfs, initLayer: kind.initLayer, hostname: id.hostname,
-                limits: kind.limits, durable: kind.durable, fresh: true)
+                limits: kind.limits, durable: kind.durable, fresh: true, isAhead: true)
             guard let driver = drivers[kind.tier] else { throw SandboxError(.unsupported, "There is no such tier.") }
             let incarnation = Incarnation(execution: try await driver.start(request))
+            try await rehearse(in: incarnation, Prepared(template, SandboxSpec()).defaults)
             try await incarnation.execution.pause()
             let member = Prebooted(id: id, kind: kind, incarnation: incarnation)
             let isTaken = prebooted.withLock { $0.booted(member, kind, now: clock.moment) }
@@ -117,6 +127,17 @@ extension SandboxRuntime {
             _ = prebooted.withLock { $0.booted(nil, kind, now: clock.moment) }
             await remove(id, execution, tier: kind.tier)
         }
+    }
+
+    /// The first process in a sandbox takes many times as long as the second: the guest's kernel has to find the shell,
+    /// the loader and the libraries, and the init its own way. Nobody has to wait for that here.
+    private func rehearse(in incarnation: Incarnation, _ defaults: GuestDefaults) async throws {
+        var start = ProcessStart(arguments: ["/bin/sh", "-c", "/bin/true"])
+        start.environment = defaults.environment
+        start.directory = defaults.directory
+        start.user = defaults.user
+        let rehearsal = start
+        try await deadline(configuration.guestDeadline) { try await incarnation.session.rehearse(rehearsal) }
     }
 
     /// Forgets a member when its processes end.

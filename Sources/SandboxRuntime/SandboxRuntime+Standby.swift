@@ -97,7 +97,7 @@ extension SandboxRuntime {
         try await incarnation.execution.pause()
         try goesOn(sandbox, transition)
         let directory = try await storage.beginCheckpoint(of: sandbox.id, generation: generation)
-        try await incarnation.execution.checkpoint(to: directory)
+        let checksums = try await incarnation.execution.checkpoint(to: directory)
         try goesOn(sandbox, transition)
         let layer = sandbox.machine.withLock { $0.initLayer }
         let manifest = CheckpointManifest(
@@ -106,7 +106,9 @@ extension SandboxRuntime {
             templateVersion: sandbox.templateVersion,
             initLayer: layer, createdAt: clock.now)
         let execution = incarnation.execution
-        let bytes = try await storage.commitCheckpoint(manifest) { try await execution.syncFiles() }.bytes
+        let bytes = try await storage.commitCheckpoint(manifest, checksums: checksums) {
+            try await execution.syncFiles()
+        }.bytes
         try Step.standbyImageDurable.reached()
         return bytes
     }

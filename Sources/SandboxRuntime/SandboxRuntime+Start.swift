@@ -267,7 +267,7 @@ extension SandboxRuntime {
 
     func startRequest(
         _ id: SandboxID, _ execution: ExecutionID, rootfs: String, initLayer: String, hostname: String,
-        limits: ResourceLimits, durable: Bool, fresh: Bool
+        limits: ResourceLimits, durable: Bool, fresh: Bool, isAhead: Bool = false
     ) async throws -> StartRequest {
         // A disk inside that meets a full one outside is damaged.
         guard try await storage.freeSpace() > configuration.startSpace else {
@@ -282,7 +282,8 @@ extension SandboxRuntime {
             }
         let root = SandboxRoot(
             lower: [storage.initLayerPath(initLayer), rootfs], layer: layer, volatile: !durable, fresh: fresh)
-        return StartRequest(sandbox: id, execution: execution, root: root, hostname: hostname, limits: limits)
+        return StartRequest(
+            sandbox: id, execution: execution, root: root, hostname: hostname, limits: limits, isAhead: isAhead)
     }
 
     /// The root of the template's version that the sandbox was created from.

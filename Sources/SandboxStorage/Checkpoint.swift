@@ -105,27 +105,29 @@ extension DataDirectory {
     /// The sandbox is paused while this runs, so files and memory are of the same moment. When it returns, both survive
     /// a power failure.
     ///
-    /// - Parameter syncFiles: Makes the files of an image durable, which only the driver reaches.
+    /// - Parameters:
+    ///   - checksums: Of files, by name, as far as they are known; the others are read.
+    ///   - syncFiles: Makes the files of a disk durable, which only the driver reaches.
     /// - Returns: The manifest as written, with its files.
     public func commitCheckpoint(
-        _ manifest: CheckpointManifest, syncFiles: @escaping @Sendable () async throws -> Void
+        _ manifest: CheckpointManifest, checksums: [String: UInt64] = [:],
+        syncFiles: @escaping @Sendable () async throws -> Void
     ) async throws -> CheckpointManifest {
         let paths = paths(of: manifest.sandbox)
         let fresh = paths.newCheckpoint(manifest.generation)
-        var manifest = manifest
-        async let filesSynced: Void = self.syncFiles(of: paths, mounted: syncFiles)
         // The device and the processor work at the same time.
-        async let synced: Void = blocking {
-            for name in try Files.entries(fresh) { try DurableFile.sync("\(fresh)/\(name)") }
-            try Step.imageSynced.reached()
-        }
-        manifest.files = try await described(fresh)
+        async let imageSynced: Void = syncImage(fresh)
+        async let filesSynced: Void = self.syncFiles(of: paths, mounted: syncFiles)
+        let files = try await described(fresh, checksums)
         try Step.imageHashed.reached()
-        try await synced
+        try await imageSynced
+        try Step.imageSynced.reached()
         try await filesSynced
         try Step.imageFilesSynced.reached()
-        guard !manifest.files.isEmpty else { throw SandboxError(.driverFailed, "The checkpoint is empty.") }
-        let sealed = manifest.sealed()
+        guard !files.isEmpty else { throw SandboxError(.driverFailed, "The checkpoint is empty.") }
+        var complete = manifest
+        complete.files = files
+        let sealed = complete.sealed()
         let text = try sealed.encoded()
         try await blocking { [self] in
             let place = paths.checkpoint(sealed.generation)
@@ -139,12 +141,25 @@ extension DataDirectory {
         return sealed
     }
 
-    private func described(_ directory: String) async throws -> [CheckpointManifest.File] {
+    /// All at once: they share one commit of the file system's journal.
+    private func syncImage(_ directory: String) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for name in try await blocking({ try Files.entries(directory) }) {
+                group.addTask { try await blocking { try DurableFile.sync("\(directory)/\(name)") } }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private func described(
+        _ directory: String, _ known: [String: UInt64]
+    ) async throws -> [CheckpointManifest.File] {
         var files: [CheckpointManifest.File] = []
         for name in try await blocking({ try Files.entries(directory) }) {
             let path = "\(directory)/\(name)"
             let size = try await blocking { try Files.size(path) }
-            files.append(.init(name: name, size: size, hash: Checksum.text(try await checksum(of: path))))
+            let hash = if let known = known[name] { known } else { try await checksum(of: path) }
+            files.append(.init(name: name, size: size, hash: Checksum.text(hash)))
         }
         return files
     }

@@ -59,6 +59,10 @@ public enum Request: Sendable, Hashable {
     case incident(Incident)
     /// SIGTERM to every process, SIGKILL after the grace, then the init exits 0. Answered before it exits.
     case shutdown(graceMilliseconds: UInt32)
+    /// Runs a process to its end and forgets it: it has no id of its own, is not listed, and nobody gets its output. It
+    /// makes what every process needs known to the guest's kernel before somebody waits for it. Only before anything else
+    /// was started; answered by `ok` at its end, however it ended.
+    case rehearse(ProcessStart)
 }
 
 /// A process to start. It leads a session and a process group of its own.
@@ -159,28 +163,7 @@ extension Request {
         switch self {
         case .processStart(let start):
             w.u16(1)
-            w.strings(start.arguments)
-            w.list(start.environment.sorted { $0.key < $1.key }) {
-                $0.string($1.key)
-                $0.string($1.value)
-            }
-            w.string(start.directory)
-            w.string(start.user)
-            w.u8(start.input.rawValue)
-            w.optional(start.terminal) {
-                $0.u16($1.columns)
-                $0.u16($1.rows)
-            }
-            w.u64(start.timeoutMilliseconds)
-            w.list(start.limits) {
-                $0.u8($1.resource)
-                $0.u64($1.soft)
-                $0.u64($1.hard)
-            }
-            w.u32(start.retainedBytes)
-            w.string(start.tag)
-            w.bool(start.attach)
-            w.bool(start.killOnDetach)
+            start.encode(&w)
         case .processAttach(let attach):
             w.u16(2)
             w.u32(attach.id)
@@ -287,6 +270,9 @@ extension Request {
         case .incident(let incident):
             w.u16(29)
             incident.encode(&w)
+        case .rehearse(let start):
+            w.u16(30)
+            start.encode(&w)
         }
         return w.bytes
     }
@@ -295,28 +281,7 @@ extension Request {
         var r = WireReader(bytes)
         let type = try r.u16()
         switch type {
-        case 1:
-            var start = ProcessStart(arguments: try r.strings())
-            let pairs = try r.list(ofAtLeast: 8) { (r: inout WireReader) throws(WireError) -> (String, String) in
-                (try r.string(), try r.string())
-            }
-            start.environment = Dictionary(pairs, uniquingKeysWith: { $1 })
-            start.directory = try r.string()
-            start.user = try r.string()
-            guard let input = ProcessStart.Input(rawValue: try r.u8()) else { throw .badMessage("unknown input mode") }
-            start.input = input
-            start.terminal = try r.optional { (r: inout WireReader) throws(WireError) -> ProcessStart.Terminal in
-                .init(columns: try r.u16(), rows: try r.u16())
-            }
-            start.timeoutMilliseconds = try r.u64()
-            start.limits = try r.list(ofAtLeast: 17) { (r: inout WireReader) throws(WireError) -> ProcessStart.Limit in
-                .init(resource: try r.u8(), soft: try r.u64(), hard: try r.u64())
-            }
-            start.retainedBytes = try r.u32()
-            start.tag = try r.string()
-            start.attach = try r.bool()
-            start.killOnDetach = try r.bool()
-            self = .processStart(start)
+        case 1: self = .processStart(try ProcessStart(&r))
         case 2: self = .processAttach(.init(id: try r.u32(), offset: try r.i64(), observer: try r.bool()))
         case 3: self = .processWait(id: try r.u32())
         case 4: self = .processSignal(id: try r.u32(), signal: try r.u8(), group: try r.bool())
@@ -356,6 +321,7 @@ extension Request {
         case 27: self = .shutdown(graceMilliseconds: try r.u32())
         case 28: self = .setLimits(try GuestLimits(&r))
         case 29: self = .incident(try Incident(&r))
+        case 30: self = .rehearse(try ProcessStart(&r))
         default: throw .badMessage("unknown request \(type)")
         }
     }

@@ -46,6 +46,19 @@ import Wire
         }
     }
 
+    @Test func `a rehearsal leaves nothing, and comes before everything else`() throws {
+        let guest = try TestGuest()
+        let directory = "/tmp/rehearsal-\(getpid())"
+        #expect(try guest.ask(.rehearse(TestGuest.shell("mkdir \(directory); echo x; exit 3"))) == .ok)
+        #expect(rmdir(directory) == 0)
+        #expect(try guest.ask(.processList) == .processes([]))
+        let stream = try guest.run("true")
+        #expect(stream.exit?.code == 0)
+        guard case .processes(let listed) = try guest.ask(.processList) else { throw WireStatus(.failed) }
+        #expect(listed.map(\.id) == [1])
+        #expect { try guest.ask(.rehearse(TestGuest.shell("true"))) } throws: { ($0 as? WireStatus)?.code == .invalid }
+    }
+
     @Test func `an unknown user, directory and limit are told`() throws {
         let guest = try TestGuest()
         var user = TestGuest.shell("true")

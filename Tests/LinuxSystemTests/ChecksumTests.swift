@@ -34,6 +34,35 @@ import Testing
         )
     }
 
+    @Test(arguments: [0, 1, 1 << 20, (3 << 20) + 5, 90 << 20])
+    func `a file that grows has the checksum of what it became`(size: Int) async throws {
+        let path = FileManager.default.temporaryDirectory.path + "/growing-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let file = try FileDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        let followed = try await GrowingFile.checksum(file, path) {
+            var written = 0
+            while written < size {
+                let piece = (0..<min(700_001, size - written)).map { UInt8(truncatingIfNeeded: (written + $0) / 977) }
+                try file.writeAll(piece, path)
+                written += piece.count
+                if written % 5 == 0 { try await Task.sleep(for: .milliseconds(2)) }
+            }
+        }
+        #expect(try await Checksum.ofFile(path) == followed)
+    }
+
+    @Test func `whoever writes a growing file and fails is heard`() async throws {
+        let path = FileManager.default.temporaryDirectory.path + "/growing-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let file = try FileDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        await #expect(throws: CancellationError.self) {
+            _ = try await GrowingFile.checksum(file, path) {
+                try file.writeAll([1, 2, 3], path)
+                throw CancellationError()
+            }
+        }
+    }
+
     @Test func `a file that is not there is an error`() async {
         await #expect(throws: SystemError.self) { try await Checksum.ofFile("/nonexistent/file") }
     }

@@ -182,11 +182,12 @@ struct FakeExecution: Execution {
         processes.state.withLock { $0.paused = false }
     }
 
-    func checkpoint(to directory: String) async throws {
+    func checkpoint(to directory: String) async throws -> [String: UInt64] {
         try await world.pass(.checkpoint)
         try alive()
         processes.state.withLock { $0.paused = true }
         try writeText(processes.memory, to: directory + "/memory.img")
+        return [:]
     }
 
     func syncFiles() async throws { try alive() }

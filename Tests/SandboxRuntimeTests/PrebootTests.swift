@@ -108,6 +108,22 @@ struct PrebootPoolTests {
     }
 }
 
+@Suite struct HostLoadTests {
+    @Test(arguments: [(0, false), (30, false), (50, true), (100, true)])
+    func `there is room when enough of the cores was idle of late`(percent: Int, hasRoom: Bool) {
+        var load = HostLoad()
+        var idle = 0
+        // What was before the window does not count.
+        for tick in 0..<40 {
+            idle += tick < 20 ? 100 - percent : percent
+            load.add(
+                idle: UInt64(idle), of: UInt64(100 * (tick + 1)), at: Moment(nanoseconds: Int64(tick) * 50_000_000))
+            if tick < 3 { #expect(!load.hasRoom) }
+        }
+        #expect(load.hasRoom == hasRoom)
+    }
+}
+
 @Suite(.timeLimit(.minutes(5)))
 struct PrebootTests {
     private func prebooting(_ configuration: inout RuntimeConfiguration) { configuration.preboot = 2 }

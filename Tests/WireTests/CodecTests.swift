@@ -43,6 +43,7 @@ import Wire
         .shutdown(graceMilliseconds: 1000),
         .setLimits(GuestLimits(processes: 1, temporaryBytes: 2, sharedBytes: .max, openFiles: 3)),
         .incident(Incident(kind: .outOfMemory, process: 1, pid: 2, signal: 9, bytes: .max, command: "c")),
+        .rehearse(ProcessStart(arguments: ["/bin/sh", "-c", ":"])),
     ]
 
     static let exit = ProcessExit(

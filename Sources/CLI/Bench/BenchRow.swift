@@ -46,18 +46,27 @@ struct BenchRow: Encodable, Sendable {
     var baseline: String?
     var baselineFigures: Figures?
     var ratio: Double?
+    /// Other baselines of the same run, to which no bar refers.
+    var others: [Comparison] = []
     var bar: String
     var passes: Bool
 
     enum CodingKeys: String, CodingKey {
         case what, unit, figures, baseline
         case baselineFigures = "baseline_figures"
-        case ratio, bar, passes
+        case ratio, others, bar, passes
+    }
+
+    struct Comparison: Encodable, Sendable {
+        var name: String
+        var figures: Figures
+        var ratio: Double
     }
 
     init(
         _ what: String, _ samples: Samples, _ unit: Unit = .milliseconds,
-        against baseline: (name: String, samples: Samples)? = nil, bar: Bar
+        against baseline: (name: String, samples: Samples)? = nil,
+        and others: [(name: String, samples: Samples)] = [], bar: Bar
     ) {
         self.what = what
         self.unit = unit
@@ -65,6 +74,10 @@ struct BenchRow: Encodable, Sendable {
         self.baseline = baseline?.name
         baselineFigures = baseline.map { Figures($0.samples) }
         ratio = baseline.map { samples.median / $0.samples.median }
+        self.others = others.map { other in
+            Comparison(
+                name: other.name, figures: Figures(other.samples), ratio: samples.median / other.samples.median)
+        }
         (self.bar, passes) = Self.judge(bar, figures, unit, ratio)
     }
 
@@ -88,6 +101,10 @@ struct BenchRow: Encodable, Sendable {
                     + [row.bar, verdict])
             if let name = row.baseline, let figures = row.baselineFigures {
                 lines.append(["  against \(name)"] + cells(figures) + ["", "", "", ""])
+            }
+            for other in row.others {
+                lines.append(
+                    ["  and \(other.name)"] + cells(other.figures) + ["", number(other.ratio) + " ×", "", ""])
             }
         }
         return Output.table(["WHAT", "SAMPLES", "P50", "P99", "MAX", "UNIT", "RATIO", "BAR", ""], lines)

@@ -101,6 +101,8 @@ int32_t nj_socket_pair(int32_t *ends);
 int32_t nj_accept(int32_t listener);
 /// Writes everything of the file system that a descriptor is on to its device. Returns 0 or an errno.
 int32_t nj_sync_file_system(int32_t descriptor);
+/// Has the device begin to write a part of a file, and does not wait for it. Returns 0 or an errno.
+int32_t nj_begin_writing_back(int32_t descriptor, int64_t offset, int64_t count);
 
 /// XXH64 of `count` bytes.
 uint64_t nj_checksum(const void *bytes, size_t count, uint64_t seed);
