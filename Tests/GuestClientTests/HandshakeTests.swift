@@ -14,7 +14,7 @@ struct HandshakeTests {
 
     @Test func `what is left of a former session is skipped`() async throws {
         let (guest, descriptor) = try await FakeGuest.make()
-        async let opened = GuestSession.open(descriptor: descriptor, deadline: .seconds(20), logger: quiet)
+        async let opened = GuestSession.open(descriptor: descriptor, deadline: .seconds(120), logger: quiet)
         let nonce = try await guest.opening()
         var junk: [UInt8] = []
         var former = FrameEncoder()
@@ -35,7 +35,7 @@ struct HandshakeTests {
 
     @Test func `an answer that comes byte by byte is understood`() async throws {
         let (guest, descriptor) = try await FakeGuest.make()
-        async let opened = GuestSession.open(descriptor: descriptor, deadline: .seconds(20), logger: quiet)
+        async let opened = GuestSession.open(descriptor: descriptor, deadline: .seconds(120), logger: quiet)
         let nonce = try await guest.opening()
         let hello = await guest.encoded(Frame(.message, stream: 0, payload: Reply.hello(.test).encoded()))
         try await guest.send(slowly: Resync.answer(nonce: nonce) + hello)
@@ -90,7 +90,7 @@ struct HandshakeTests {
         let (guest, descriptor) = try await FakeGuest.make()
         async let greeting: Void = guest.greet(hello)
         let code = await code {
-            _ = try await GuestSession.open(descriptor: descriptor, deadline: .seconds(20), logger: quiet)
+            _ = try await GuestSession.open(descriptor: descriptor, deadline: .seconds(120), logger: quiet)
         }
         try await greeting
         #expect(code == .guestFailed)
@@ -101,7 +101,7 @@ struct HandshakeTests {
         let (guest, descriptor) = try await FakeGuest.make()
         let hello = Hello(oldestGeneration: 0, newestGeneration: 9, version: "newer", boot: 1)
         async let greeting: Void = guest.greet(hello)
-        let session = try await GuestSession.open(descriptor: descriptor, deadline: .seconds(20), logger: quiet)
+        let session = try await GuestSession.open(descriptor: descriptor, deadline: .seconds(120), logger: quiet)
         try await greeting
         #expect(session.hello == hello)
         await session.close()
@@ -110,7 +110,7 @@ struct HandshakeTests {
     @Test func `a guest that begins with something else is refused`() async throws {
         let (guest, descriptor) = try await FakeGuest.make()
         async let code = code {
-            _ = try await GuestSession.open(descriptor: descriptor, deadline: .seconds(20), logger: quiet)
+            _ = try await GuestSession.open(descriptor: descriptor, deadline: .seconds(120), logger: quiet)
         }
         let nonce = try await guest.opening()
         await guest.send(bytes: Resync.answer(nonce: nonce))
