@@ -156,6 +156,8 @@ public final class GVisorDriver: IsolationDriver {
         let root = ShimRoot(
             lower: request.root.lower, upper: request.root.upper, work: request.root.work,
             volatile: request.root.volatile)
+        // Before the root: from then on the shim takes it for somebody's.
+        if request.provisional { try await slot.setProvisional(true, until: .now + .seconds(5)) }
         try Step.slotAssigned.reached()
         _ = try await slot.shim.request(.attachRoot, root.encoded, until: .now + .seconds(10))
         slot.dropLease()

@@ -18,6 +18,9 @@ public enum ShimOperation: UInt8, Sendable {
     case watch = 5
     /// Payload: ``ShimMarks``. Watches the sandbox's memory from now on.
     case guardMemory = 6
+    /// Payload: one byte. 1: the slot is nobody's yet, and goes when no server has been connected for its patience, whatever
+    /// runs in it; 0: it stays.
+    case provisional = 7
 }
 
 /// Framing, the same in both directions.
