@@ -195,6 +195,7 @@ extension SandboxRuntime {
     func adopt(_ member: Prebooted, as sandbox: Sandbox) async throws -> Incarnation? {
         let incarnation = member.incarnation
         do {
+            try await incarnation.execution.keep()
             try await incarnation.execution.resume()
             try await deadline(Self.adoptionDeadline) {
                 if let name = sandbox.name {
