@@ -35,17 +35,8 @@ struct LayerImage: Sendable {
                 .unsupported, "This machine has no loop devices, so the size of a sandbox's files cannot be bounded.",
                 hint: "load the module with `modprobe loop`, or start the server with --disk-quota 0")
         }
-        // Images of other sizes, made at the same time, may displace the prototype again.
-        for _ in 0..<4 {
-            let isMade = try await blocking {
-                guard let made = try Self.copy(prototype, to: path) else { return false }
-                if durable, fsync(made.raw) != 0 { throw Files.failure("fsync", path) }
-                return true
-            }
-            if isMade { return }
-            try await makePrototype(prototype, mebibytes)
-        }
-        throw SandboxError(.storeFailed, "The sandbox's disk could not be made.", hint: "try again")
+        let copied = try await blocking { try Self.copy(prototype, to: path, durable: durable) }
+        if !copied { try await format(prototype, mebibytes) { try Self.copy($0, to: path, durable: durable) } }
     }
 
     /// Removes what an interrupted formatting left.
@@ -53,12 +44,16 @@ struct LayerImage: Sendable {
         for name in try Files.entries(prototypes) where name.contains(".") { unlink("\(prototypes)/\(name)") }
     }
 
-    private func makePrototype(_ path: String, _ mebibytes: Int) async throws {
+    /// Formats an image, has it used, and keeps it.
+    private func format(
+        _ path: String, _ mebibytes: Int, _ use: @escaping @Sendable (String) throws -> Bool
+    ) async throws {
         let fresh = "\(path).\(randomToken(8))"
         try await blocking { try Self.makeHole(fresh, bytes: Int64(mebibytes) << 20) }
         do {
             try await Self.format(fresh)
             try await blocking { [prototypes] in
+                _ = try use(fresh)
                 try DurableFile.sync(fresh)
                 let kept = try Files.entries(prototypes).filter { !$0.contains(".") && !path.hasSuffix("/" + $0) }
                 for victim in kept.prefix(max(0, kept.count + 1 - Self.prototypeLimit)) {
@@ -128,14 +123,23 @@ struct LayerImage: Sendable {
 
     /// A clone where the file system can (XFS, btrfs), else a copy of what is not a hole.
     ///
-    /// - Returns: `nil` if there is no source.
-    private static func copy(_ source: String, to target: String) throws -> FileDescriptor? {
-        guard Files.exists(source) else { return nil }
-        let from = try FileDescriptor.open(source, O_RDONLY | O_NOFOLLOW)
+    /// - Returns: `false` if there is no source.
+    private static func copy(_ source: String, to target: String, durable: Bool) throws -> Bool {
+        let from: FileDescriptor
+        do {
+            from = try FileDescriptor.open(source, O_RDONLY | O_NOFOLLOW)
+        } catch let error where error.isNotFound {
+            return false
+        }
         unlink(target)
         let to = try FileDescriptor.open(target, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
         // FICLONE of linux/fs.h.
-        if ioctl(to.raw, 0x4004_9409, from.raw) == 0 { return to }
+        if ioctl(to.raw, 0x4004_9409, from.raw) != 0 { try copyData(from, to, target) }
+        if durable, fsync(to.raw) != 0 { throw Files.failure("fsync", target) }
+        return true
+    }
+
+    private static func copyData(_ from: FileDescriptor, _ to: FileDescriptor, _ target: String) throws {
         let end = lseek(from.raw, 0, SEEK_END)
         guard end > 0, ftruncate(to.raw, end) == 0 else { throw Files.failure("truncate", target) }
         var buffer = [UInt8](repeating: 0, count: 256 * 1024)
@@ -151,8 +155,7 @@ struct LayerImage: Sendable {
                 }
                 position += count
             }
-            guard offset > start else { throw Files.failure("seek", source) }
+            guard offset > start else { throw Files.failure("seek", target) }
         }
-        return to
     }
 }

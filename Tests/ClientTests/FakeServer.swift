@@ -35,7 +35,7 @@ func withServer(
         defer { group.cancelAll() }
         for await port in ports {
             var configuration = ClientConfiguration(endpoint: .tcp(host: "127.0.0.1", port: port), apiKey: "nj_secret")
-            configuration.unavailablePatience = .seconds(10)
+            configuration.unavailablePatience = .seconds(60)
             let client = NightjarClient(configuration)
             do {
                 try await body(client)
