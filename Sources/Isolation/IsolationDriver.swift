@@ -26,7 +26,7 @@ public protocol IsolationDriver: Sendable {
     /// Executions that outlived a former server, found in the run directory; each can be reattached or destroyed.
     func survivors() async throws -> [ExecutionID]
 
-    /// Opens the session of a survivor again.
+    /// Opens the session of a survivor again. From then on it is kept (``Execution/keep()``).
     ///
     /// - Throws: ``SandboxError`` with `driver_failed` if its processes are gone.
     func reattach(_ id: ExecutionID) async throws -> any Execution
@@ -44,6 +44,8 @@ public protocol Execution: Sendable {
     var id: ExecutionID { get }
     /// The session with the init inside.
     var guest: GuestSession { get }
+    /// Makes a ``StartRequest/provisional`` execution one that outlives the server. On any other it does nothing.
+    func keep() async throws
     /// Freezes all processes in RAM.
     func pause() async throws
     func resume() async throws
@@ -97,13 +99,19 @@ public struct StartRequest: Sendable {
     public var root: SandboxRoot
     public var hostname: String
     public var limits: ResourceLimits
-    public init(sandbox: SandboxID, execution: ExecutionID, root: SandboxRoot, hostname: String, limits: ResourceLimits)
-    {
+    /// Nobody was promised this execution yet: it ends by itself when no server has been there for about a minute, until
+    /// ``Execution/keep()``.
+    public var provisional: Bool
+    public init(
+        sandbox: SandboxID, execution: ExecutionID, root: SandboxRoot, hostname: String, limits: ResourceLimits,
+        provisional: Bool = false
+    ) {
         self.sandbox = sandbox
         self.execution = execution
         self.root = root
         self.hostname = hostname
         self.limits = limits
+        self.provisional = provisional
     }
 }
 

@@ -154,6 +154,8 @@ public final class GVisorDriver: IsolationDriver {
         }
         try await guardMemory(of: slot, request.limits)
         let root = ShimRoot(request.root)
+        // Before the root: from then on the shim takes it for somebody's.
+        if request.provisional { try await slot.setProvisional(true, until: .now + .seconds(5)) }
         try Step.slotAssigned.reached()
         _ = try await slot.shim.request(.attachRoot, root.encoded, until: .now + .seconds(10))
         slot.dropLease()

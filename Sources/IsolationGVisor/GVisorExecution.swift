@@ -27,6 +27,8 @@ public final class GVisorExecution: Execution {
 
     private var callDeadline: ContinuousClock.Instant { .now + .seconds(10) }
 
+    public func keep() async throws { try await slot.setProvisional(false, until: callDeadline) }
+
     public func pause() async throws {
         try await halt()
         slot.freeze(logger)

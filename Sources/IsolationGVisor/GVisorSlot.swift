@@ -131,6 +131,11 @@ final class GVisorSlot: Sendable {
         return information.state == "created"
     }
 
+    /// Whether what runs in it ends when there is no server.
+    func setProvisional(_ provisional: Bool, until deadline: ContinuousClock.Instant) async throws {
+        _ = try await shim.request(.provisional, [provisional ? 1 : 0], until: deadline)
+    }
+
     /// No longer tells the shim that a server lives.
     func dropLease() { lease.withLock { $0 = nil } }
 

@@ -20,6 +20,8 @@ struct IdleState: Sendable {
     /// Descriptions of foreground processes that ran when last looked.
     private(set) var foreground: [String] = []
     private var looked: Moment?
+    /// Foreground processes whose end was seen.
+    private var exited: Set<UInt32> = []
     /// What would make a checkpoint fail, when last tried.
     private(set) var blockers: [String] = []
     private var failure: String?
@@ -76,6 +78,7 @@ struct IdleState: Sendable {
     ///
     /// - Parameter wall: The time of day at `now`, to place exits that the guest reports.
     mutating func note(processes: [ProcessInfo], now: Moment, wall: Timestamp) {
+        let before = looked
         looked = now
         let ours = processes.filter { $0.tag == IdleState.foregroundTag }
         let running = ours.filter { $0.exit == nil }
@@ -84,10 +87,13 @@ struct IdleState: Sendable {
         }
         let more = running.count - foreground.count
         if more > 0 { foreground.append("\(more) more processes run in the foreground") }
-        for exit in ours.compactMap(\.exit) {
-            let age = Double(wall.unixNanoseconds - exit.endedUnixNanoseconds) / 1e9
-            lastForegroundEnd = max(lastForegroundEnd, now.advanced(by: -max(0, age)))
+        for case let (id, exit?) in ours.map({ ($0.id, $0.exit) }) where !exited.contains(id) {
+            let age = Double(wall.unixNanoseconds &- exit.endedUnixNanoseconds) / 1e9
+            // The guest's time of day says more than when it was looked at, as long as no clock jumps.
+            let end = max(now.advanced(by: -max(0, age)), before ?? lastForegroundEnd)
+            lastForegroundEnd = max(lastForegroundEnd, end)
         }
+        exited = Set(ours.filter { $0.exit != nil }.map(\.id))
     }
 
     /// An idle action did not happen because a checkpoint would fail.

@@ -32,14 +32,15 @@ extension SandboxRuntime {
     func load() async throws {
         let layer = try await storage.installInitLayer(from: configuration.initBinary)
         shared.withLock { $0.initLayer = layer }
-        let now = clock.moment
+        let (now, wall) = (clock.moment, clock.now)
         let records = try await store.sandboxes()
         try Step.reconcileLoaded.reached()
         // Whatever has processes counts, even if it is more than fits; until it is settled, what may have some counts.
         for record in records where record.status.mayHaveProcesses {
             admission.hold(record.id, Demand(ResourceLimits(record.spec.value.limits)))
         }
-        registry.load(records.map { Sandbox(record: $0, phase: .adopting(Transition(.adopt)), now: now) })
+        registry.load(
+            records.map { Sandbox(record: $0, phase: .adopting(Transition(.adopt)), now: now, wall: wall) })
     }
 
     /// Takes over every sandbox, and removes what belongs to none.
@@ -206,7 +207,9 @@ extension SandboxRuntime {
             let incarnation = try await insisting(sandbox, transition) {
                 try await self.takenOver(sandbox, status, paused: paused)
             }
-            try await record(sandbox, transition, paused ? .paused : .running) { $0.checkpoint = nil }
+            // It runs, whatever the store can take just now; the record as it is leads the next server here again.
+            await recordIfPossible(sandbox, transition, paused ? .paused : .running) { $0.checkpoint = nil }
+            guard isCurrent(transition, sandbox) else { throw SandboxError.overtaken }
             Step.adoptConfirmed.passed()
             settle(sandbox, transition, to: paused ? .paused(incarnation) : .running(incarnation))
             watch(sandbox, incarnation)
@@ -258,6 +261,19 @@ extension SandboxRuntime {
         throw SandboxError.overtaken
     }
 
+    /// Tries as long as the store takes nothing, being locked or full: to give up would be to give up an image that is
+    /// whole. Until then the server is not ready, and who asks for the sandbox waits.
+    private func whenStoreWorks(_ sandbox: Sandbox, _ body: () async throws -> Void) async throws {
+        while true {
+            do {
+                return try await body()
+            } catch let error as SandboxError where [.storeFailed, .noSpace].contains(error.code) && !isStopping {
+                logger.warning("What was found cannot be recorded yet", metadata: log(sandbox, error))
+                try await Task.sleep(for: .seconds(1))
+            }
+        }
+    }
+
     /// A guest that answers has run since, so its image is stale; one that does not never got that far.
     private func completeStart(
         _ sandbox: Sandbox, _ transition: Transition, _ status: SandboxRecord.Status
@@ -273,12 +289,14 @@ extension SandboxRuntime {
         Step.completeStartAnswered.passed()
         let woken = status.checkpoint != nil
         let detail = ["from": woken ? "standby" : "stopped"]
-        try await record(
+        // Without its record, the next server comes here again, and after a crash of the host the image is gone.
+        await recordIfPossible(
             sandbox, transition, .running, events: [event("sandbox.running", sandbox, detail)], durability: .device
         ) { status in
             if woken { status.wakes += 1 }
             status.checkpoint = nil
         }
+        guard isCurrent(transition, sandbox) else { throw SandboxError.overtaken }
         Step.completeStartConfirmed.passed()
         settle(sandbox, transition, to: .running(incarnation))
         watch(sandbox, incarnation)
@@ -298,11 +316,13 @@ extension SandboxRuntime {
             }
             Step.completeStandbyValidated.passed()
             await prepareDefaults(sandbox)
-            try await record(
-                sandbox, transition, .standby, events: [event("sandbox.standby", sandbox, ["reason": "recovered"])],
-                durability: .device
-            ) { status in
-                status.checkpoint = .init(generation: manifest.generation, bytes: manifest.bytes)
+            try await whenStoreWorks(sandbox) {
+                try await record(
+                    sandbox, transition, .standby,
+                    events: [event("sandbox.standby", sandbox, ["reason": "recovered"])], durability: .device
+                ) { status in
+                    status.checkpoint = .init(generation: manifest.generation, bytes: manifest.bytes)
+                }
             }
             Step.completeStandbyConfirmed.passed()
             // The memory is recorded first: if the processes cannot be ended, it is still there.

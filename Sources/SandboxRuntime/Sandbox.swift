@@ -9,6 +9,8 @@ final class Sandbox: Sendable {
     let id: SandboxID
     let name: String?
     let createdAt: Timestamp
+    /// When it was created, on the clock that never jumps.
+    private let born: Moment
     let tier: String
     let templateName: String
     let templateVersion: String
@@ -21,16 +23,23 @@ final class Sandbox: Sendable {
     /// What the guest said of itself last, of which incarnation and when.
     let lastMetrics = Mutex<(of: ExecutionID, at: Moment, value: GuestMetrics)?>(nil)
 
-    init(record: SandboxRecord, phase: SandboxMachine.Phase, template: Prepared? = nil, now: Moment) {
+    /// - Parameter wall: The time of day at `now`, to place what the record says.
+    init(
+        record: SandboxRecord, phase: SandboxMachine.Phase, template: Prepared? = nil, now: Moment, wall: Timestamp
+    ) {
+        let moment = { (then: Timestamp) in now.advanced(by: -max(0, wall.seconds(since: then))) }
         id = record.id
         name = record.spec.value.name
         createdAt = record.createdAt
+        born = moment(record.createdAt)
         tier = record.isolation
         templateName = record.spec.value.template
         templateVersion = record.templateVersion
         limits = ResourceLimits(record.spec.value.limits)
         self.template = Mutex(template)
-        machine = Mutex(SandboxMachine(phase: phase, record: record, now: now))
+        machine = Mutex(
+            SandboxMachine(
+                phase: phase, record: record, now: now, changedAt: moment(record.status.changedAt)))
     }
 
     /// What processes get if the request says nothing.
@@ -42,8 +51,10 @@ final class Sandbox: Sendable {
 
     var state: SandboxState { machine.withLock { $0.state } }
 
-    /// When its maximal age ends.
-    func expiry(_ lifecycle: LifecyclePolicy) -> Timestamp? { lifecycle.maxAge.map { createdAt.adding(seconds: $0) } }
+    /// Whether it has reached its maximal age. A time of day that jumps makes nothing older or younger.
+    func isExpired(_ lifecycle: LifecyclePolicy, at now: Moment) -> Bool {
+        lifecycle.maxAge.map { now.seconds(since: born) >= $0 } ?? false
+    }
 
     /// As the API shows it.
     func resource(clock: any RuntimeClock) -> SandboxResource {
@@ -64,7 +75,7 @@ final class Sandbox: Sendable {
             template: templateName, templateVersion: templateVersion, isolation: tier, labels: spec.labels,
             lifecycle: spec.lifecycle, limits: limits, network: spec.network, createdAt: createdAt,
             stateChangedAt: status.changedAt, lastActiveAt: min(lastActive, now), idleAt: verdict?.idleAt.map(day),
-            expiresAt: expiry(spec.lifecycle), wakes: status.wakes,
+            expiresAt: spec.lifecycle.maxAge.map { createdAt.adding(seconds: $0) }, wakes: status.wakes,
             checkpointBytes: state == .standby ? status.checkpoint?.bytes : nil, problem: status.problem)
     }
 }

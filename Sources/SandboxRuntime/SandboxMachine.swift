@@ -114,6 +114,8 @@ struct SandboxMachine: Sendable {
     var phase: Phase
     /// As confirmed by the store.
     private(set) var status: SandboxRecord.Status
+    /// ``SandboxRecord/Status/changedAt`` of the status, on the clock that never jumps.
+    private(set) var changedAt: Moment
     private(set) var spec: ValidatedSpec
     /// Number of the change that ``spec`` comes from.
     private var specChange: UInt64 = 0
@@ -126,8 +128,9 @@ struct SandboxMachine: Sendable {
     private static let maximumRecoveries = 3
     private static let recoveryWindow = 60.0
 
-    init(phase: Phase, record: SandboxRecord, now: Moment) {
+    init(phase: Phase, record: SandboxRecord, now: Moment, changedAt: Moment) {
         self.phase = phase
+        self.changedAt = changedAt
         status = record.status
         spec = record.spec
         initLayer = record.initLayer
@@ -175,8 +178,9 @@ struct SandboxMachine: Sendable {
     func isCurrent(_ transition: Transition) -> Bool { self.transition === transition }
 
     /// Takes over a status that the store has confirmed.
-    mutating func confirm(_ status: SandboxRecord.Status, by transition: Transition) {
+    mutating func confirm(_ status: SandboxRecord.Status, by transition: Transition, now: Moment) {
         guard isCurrent(transition) else { return }
+        if status.state != self.status.state { changedAt = now }
         self.status = status
     }
 

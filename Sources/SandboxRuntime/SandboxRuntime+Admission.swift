@@ -66,13 +66,13 @@ extension SandboxRuntime {
 
     /// Sandboxes that nobody would miss for the moment, the least recently used first.
     private func evictable() -> [Sandbox] {
-        let (now, wall) = (clock.moment, clock.now)
+        let now = clock.moment
         let grace = admission.policy.grace.seconds
         let found = registry.all.compactMap { sandbox -> (Sandbox, Moment)? in
             sandbox.machine.withLock { machine in
                 guard case .running = machine.phase, !machine.idle.probing,
                     machine.idle.mayLeave(machine.spec.value.lifecycle, now: now, grace: grace),
-                    expired(sandbox, machine, now: wall) == nil
+                    expired(sandbox, machine, now: now) == nil
                 else { return nil }
                 return (sandbox, machine.idle.idleSince)
             }

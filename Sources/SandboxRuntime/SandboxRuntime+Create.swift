@@ -126,7 +126,8 @@ extension SandboxRuntime {
                 state: .creating, changedAt: now, lastActiveAt: now, execution: transition.execution,
                 boot: configuration.bootID))
         let sandbox = Sandbox(
-            record: record, phase: .creating(transition), template: Prepared(template, spec.value), now: clock.moment)
+            record: record, phase: .creating(transition), template: Prepared(template, spec.value), now: clock.moment,
+            wall: now)
         try registry.add(sandbox)
         return sandbox
     }

@@ -94,7 +94,7 @@ extension SandboxRuntime {
             status, initLayer: initLayer, of: sandbox.id, events: events, durability: durability)
         guard stored else { throw SandboxError.overtaken }
         sandbox.machine.withLock { machine in
-            machine.confirm(status, by: transition)
+            machine.confirm(status, by: transition, now: moment)
             if let initLayer { machine.initLayer = initLayer }
         }
         if !events.isEmpty { feed.signal() }
@@ -116,6 +116,10 @@ extension SandboxRuntime {
     /// Ends a transition's phase and begins what has to follow.
     func settle(_ sandbox: Sandbox, _ transition: Transition, to rest: SandboxMachine.Rest) {
         let now = clock.moment
+        if case .running(let incarnation) = rest, transition.begins {
+            // What it uses is counted from here, whatever the time of day does until its first reading.
+            sandbox.lastMetered.withLock { $0 = (incarnation.id, now) }
+        }
         var freed = false
         let next = sandbox.machine.withLock { machine in
             guard machine.isCurrent(transition) else { return nil as SandboxMachine.Work? }

@@ -102,9 +102,10 @@ extension SandboxRuntime {
         do {
             let template = try await images.template(kind.template, version: kind.templateVersion)
             try await storage.createSandbox(id, durable: kind.durable, diskMiB: kind.limits.diskMiB)
-            let request = try await startRequest(
+            var request = try await startRequest(
                 id, execution, rootfs: template.rootfs, initLayer: kind.initLayer, hostname: id.hostname,
                 limits: kind.limits, durable: kind.durable, fresh: true)
+            request.provisional = true
             guard let driver = drivers[kind.tier] else { throw SandboxError(.unsupported, "There is no such tier.") }
             let incarnation = Incarnation(execution: try await driver.start(request))
             try await incarnation.execution.pause()
@@ -174,6 +175,7 @@ extension SandboxRuntime {
     func adopt(_ member: Prebooted, as sandbox: Sandbox) async throws -> Incarnation? {
         let incarnation = member.incarnation
         do {
+            try await incarnation.execution.keep()
             try await incarnation.execution.resume()
             try await deadline(Self.adoptionDeadline) {
                 if let name = sandbox.name {

@@ -211,7 +211,7 @@ public final class SandboxRuntime: Service, Sendable {
 
     private func decide(_ command: SandboxMachine.Command, on sandbox: Sandbox) throws -> SandboxMachine.Decision {
         if isStopping { throw SandboxError.stopping }
-        let now = clock.now
+        let now = clock.moment
         return sandbox.machine.withLock { machine in
             if command == .run, let refusal = expired(sandbox, machine, now: now) { return .refuse(refusal) }
             return machine.decide(command)
@@ -219,8 +219,8 @@ public final class SandboxRuntime: Service, Sendable {
     }
 
     /// A sandbox that has reached its maximal age is not started again.
-    func expired(_ sandbox: Sandbox, _ machine: SandboxMachine, now: Timestamp) -> SandboxError? {
-        guard let expiry = sandbox.expiry(machine.spec.value.lifecycle), expiry <= now else { return nil }
+    func expired(_ sandbox: Sandbox, _ machine: SandboxMachine, now: Moment) -> SandboxError? {
+        guard sandbox.isExpired(machine.spec.value.lifecycle, at: now) else { return nil }
         switch machine.state {
         case .standby, .stopped, .failed:
             return SandboxError(
@@ -255,7 +255,7 @@ public final class SandboxRuntime: Service, Sendable {
         for _ in 0..<32 {
             let access = sandbox.machine.withLock { machine -> SandboxMachine.Access in
                 if case .running = machine.phase { return machine.access(activity) }
-                if let refusal = expired(sandbox, machine, now: clock.now) { return .refuse(refusal) }
+                if let refusal = expired(sandbox, machine, now: clock.moment) { return .refuse(refusal) }
                 return machine.access(activity)
             }
             switch access {

@@ -35,9 +35,9 @@ extension SandboxRuntime {
     func lookAtAll() {
         var counts: [SandboxState: Int] = [:]
         for sandbox in registry.all {
-            let (now, wall) = (clock.moment, clock.now)
+            let now = clock.moment
             let (state, attention) = sandbox.machine.withLock { machine in
-                (machine.state, claimAttention(sandbox, &machine, now: now, wall: wall))
+                (machine.state, claimAttention(sandbox, &machine, now: now))
             }
             counts[state, default: 0] += 1
             guard attention != .none else { continue }
@@ -50,20 +50,18 @@ extension SandboxRuntime {
         telemetry.population(counts)
     }
 
-    private func claimAttention(
-        _ sandbox: Sandbox, _ machine: inout SandboxMachine, now: Moment, wall: Timestamp
-    ) -> Attention {
+    private func claimAttention(_ sandbox: Sandbox, _ machine: inout SandboxMachine, now: Moment) -> Attention {
         guard !machine.idle.probing else { return .none }
-        let attention = attention(sandbox, machine, now: now, wall: wall)
+        let attention = attention(sandbox, machine, now: now)
         machine.idle.probing = attention != .none
         return attention
     }
 
     /// The whole policy, for one sandbox at one moment.
-    func attention(_ sandbox: Sandbox, _ machine: SandboxMachine, now: Moment, wall: Timestamp) -> Attention {
+    func attention(_ sandbox: Sandbox, _ machine: SandboxMachine, now: Moment) -> Attention {
         let lifecycle = machine.spec.value.lifecycle
         if machine.transition != nil { return .none }
-        if let expiry = sandbox.expiry(lifecycle), expiry <= wall {
+        if sandbox.isExpired(lifecycle, at: now) {
             if !sandbox.durable { return .delete }
             if machine.state != .stopped, machine.state != .failed { return .stop }
         }
@@ -75,7 +73,7 @@ extension SandboxRuntime {
         case .standby, .stopped, .failed:
             if sandbox.durable, !machine.status.deleting { return .none }
             let retention = machine.status.deleting ? configuration.retryInterval : configuration.ephemeralRetention
-            return wall.seconds(since: machine.status.changedAt) >= retention.seconds ? .delete : .none
+            return now.seconds(since: machine.changedAt) >= retention.seconds ? .delete : .none
         default: return .none
         }
     }

@@ -12,13 +12,18 @@ internal import Synchronization
 internal import Glibc
 #endif
 
-/// One of the server's sockets. At a graceful shutdown, requests under way get a few seconds to end.
+/// The server's sockets. At a graceful shutdown all of them close at once, and requests under way get a few seconds to end.
 struct HTTPService: Service {
+    /// One place to listen on.
+    struct Socket {
+        let listener: Listener
+        let address: BindAddress
+        /// For messages.
+        let name: String
+    }
+
     let responder: APIResponder
-    let listener: Listener
-    let address: BindAddress
-    /// For messages.
-    let name: String
+    let sockets: [Socket]
     let bound: BoundPorts
     let logger: Logger
 
@@ -30,27 +35,46 @@ struct HTTPService: Service {
         return Int(min(8192, limit.rlim_cur / 4))
     }
 
+    /// Who ended.
+    private enum End {
+        case socket, patience
+    }
+
     func run() async throws {
-        let server = HummingbirdCore.Server(
-            childChannelSetup: APIChannel(
-                responder: responder, listener: listener, table: ConnectionTable(limit: Self.maximumConnections)),
-            configuration: HummingbirdCore.ServerConfiguration(address: address, backlog: 1024),
-            onServerRunning: { channel in bound.note(listener, port: channel.localAddress?.port) },
-            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: quietLogger)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                do {
-                    try await server.run()
-                } catch {
-                    throw ListenSockets.explain(error, name)
+        try await withThrowingTaskGroup(of: End.self) { group in
+            for socket in sockets {
+                group.addTask {
+                    try await listen(socket)
+                    return .socket
                 }
             }
             group.addTask {
                 try await gracefulShutdown()
                 try await Task.sleep(for: Self.drain)
+                return .patience
             }
             defer { group.cancelAll() }
-            try await group.next()
+            var open = sockets.count
+            while let end = try await group.next(), end == .socket {
+                open -= 1
+                // A socket that closes before the server is told to end is the end of the service.
+                if open == 0 || !Task.isShuttingDownGracefully { break }
+            }
+        }
+    }
+
+    private func listen(_ socket: Socket) async throws {
+        let server = HummingbirdCore.Server(
+            childChannelSetup: APIChannel(
+                responder: responder, listener: socket.listener,
+                table: ConnectionTable(limit: Self.maximumConnections)),
+            configuration: HummingbirdCore.ServerConfiguration(address: socket.address, backlog: 1024),
+            onServerRunning: { channel in bound.note(socket.listener, port: channel.localAddress?.port) },
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: quietLogger)
+        do {
+            try await server.run()
+        } catch {
+            throw ListenSockets.explain(error, socket.name)
         }
     }
 

@@ -114,19 +114,17 @@ public struct NightjarServer: Sendable {
             access: access, audit: audit, logger: Logger(label: "nightjar.api"))
         let bound = BoundPorts()
         let tcp = try options.tcpAddress()
-        var listeners = [
-            HTTPService(
-                responder: responder, listener: .unix, address: .unixDomainSocket(path: options.socketPath),
-                name: options.socketPath, bound: bound, logger: logger)
+        var sockets = [
+            HTTPService.Socket(
+                listener: .unix, address: .unixDomainSocket(path: options.socketPath), name: options.socketPath)
         ]
         if let tcp {
-            listeners.append(
-                HTTPService(
-                    responder: responder, listener: .tcp, address: .hostname(tcp.host, port: tcp.port),
-                    name: options.listen,
-                    bound: bound, logger: logger))
+            sockets.append(
+                HTTPService.Socket(
+                    listener: .tcp, address: .hostname(tcp.host, port: tcp.port), name: options.listen))
         }
-        let announcer = Announcer(options: options, tcp: tcp, bound: bound, expected: listeners.count, runtime: runtime)
+        let http = HTTPService(responder: responder, sockets: sockets, bound: bound, logger: logger)
+        let announcer = Announcer(options: options, tcp: tcp, bound: bound, expected: sockets.count, runtime: runtime)
         // A graceful shutdown goes through them from the last to the first.
         // What the group says at debug level describes its services to the last field.
         var quiet = logger
@@ -134,8 +132,8 @@ public struct NightjarServer: Sendable {
         var group = ServiceGroupConfiguration(
             services: [
                 .init(service: AuditService(log: audit)), .init(service: DriverService(driver: driver)),
-                .init(service: runtime),
-            ] + listeners.map { .init(service: $0) } + [.init(service: announcer)],
+                .init(service: runtime), .init(service: http), .init(service: announcer),
+            ],
             gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         group.maximumGracefulShutdownDuration = .seconds(40)
         return ServiceGroup(configuration: group)

@@ -20,6 +20,9 @@ public enum ShimOperation: UInt8, Sendable {
     case guardMemory = 6
     /// Answered with a descriptor of the writable layer's file system attached; fails if the layer is a directory.
     case layer = 7
+    /// Payload: one byte. 1: the slot is nobody's yet, and goes when no server has been connected for its patience, whatever
+    /// runs in it; 0: it stays.
+    case provisional = 8
 }
 
 /// Framing, the same in both directions.

@@ -14,7 +14,9 @@ struct ShimServer {
     private let signals: Int32
     private var listener: Int32 = -1
     private var clients: [Int32: Client] = [:]
-    /// Since when nobody is connected to an unused slot.
+    /// Whether what runs in it was promised to nobody.
+    private var isProvisional = false
+    /// Since when nobody is connected to a slot that nobody needs without a server.
     private var deserted: Int?
     /// When a sandbox whose gofer is gone is ended.
     private var orphanEnd: Int?
@@ -88,7 +90,7 @@ struct ShimServer {
     }
 
     private mutating func updateDesertion() {
-        let isDeserted = clients.isEmpty && slot.state == .created
+        let isDeserted = clients.isEmpty && (slot.state == .created || isProvisional)
         deserted = isDeserted ? deserted ?? now() : nil
     }
 
@@ -147,6 +149,10 @@ struct ShimServer {
         case .layer:
             let layer = slot.layer >= 0 ? slot.layer : nil
             send(client, ShimMessage.answer(.layer, failed: layer == nil), descriptor: layer)
+        case .provisional:
+            let isKnown = payload.count == 1 && payload.allSatisfy { $0 <= 1 }
+            if isKnown { isProvisional = payload.first == 1 }
+            send(client, ShimMessage.answer(.provisional, failed: !isKnown))
         case .watch:
             if slot.state == .ended {
                 send(client, ending)

@@ -11,24 +11,6 @@ extension SQLiteStore: AuditStore {
         }
     }
 
-    /// Not `write`, which gives up when its task is cancelled: the last rows are written when the server ends.
-    private func shieldedWrite(
-        _ durability: Durability, _ body: @escaping @Sendable (Database) throws -> Void
-    ) async throws {
-        try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
-            pool.asyncWriteWithoutTransaction { db in
-                done.resume(
-                    with: Result {
-                        try SQLiteStore.setDurability(durability, db)
-                        try db.inTransaction(.immediate) {
-                            try body(db)
-                            return .commit
-                        }
-                    }.mapError(storeError))
-            }
-        }
-    }
-
     public func auditStart() async throws -> AuditAnchor {
         try await read { db in try Self.start(db) }
     }

@@ -19,6 +19,7 @@ public final class SQLiteStore: SandboxStore {
 
     let pool: DatabasePool
     private let retention: Int64
+    private let patience = LockPatience()
 
     /// Opens the database and brings its schema up to date.
     ///
@@ -31,7 +32,7 @@ public final class SQLiteStore: SandboxStore {
         var configuration = Configuration()
         configuration.label = "store"
         configuration.foreignKeysEnabled = true
-        configuration.busyMode = .timeout(5)
+        configuration.busyMode = .timeout(LockPatience.limit / .seconds(1))
         configuration.maximumReaderCount = 4
         configuration.prepareDatabase { db in
             try db.execute(sql: "PRAGMA synchronous = FULL")
@@ -194,21 +195,54 @@ public final class SQLiteStore: SandboxStore {
     func write<T: Sendable>(
         _ durability: Durability, _ body: @escaping @Sendable (Database) throws -> T
     ) async throws -> T {
+        let (patience, asked) = (patience, ContinuousClock.now)
         do {
             return try await pool.writeWithoutTransaction { db in
-                try Self.setDurability(durability, db)
-                var result: T?
-                try db.inTransaction(.immediate) {
-                    result = try body(db)
+                let result = try Self.transact(db, durability, patience, askedAt: asked) { db in
+                    let result = try body(db)
                     try Step.storeWritten.reached()
-                    return .commit
+                    return result
                 }
                 Step.storeCommitted.passed()
-                guard let result else { throw SandboxError(.storeFailed, "The store did not commit.") }
                 return result
             }
         } catch {
             throw storeError(error)
+        }
+    }
+
+    /// Not ``write(_:_:)``, which gives up when its task is cancelled.
+    func shieldedWrite(
+        _ durability: Durability, _ body: @escaping @Sendable (Database) throws -> Void
+    ) async throws {
+        let (patience, asked) = (patience, ContinuousClock.now)
+        try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
+            pool.asyncWriteWithoutTransaction { db in
+                done.resume(
+                    with: Result { try Self.transact(db, durability, patience, askedAt: asked, body) }
+                        .mapError(storeError))
+            }
+        }
+    }
+
+    private static func transact<T>(
+        _ db: Database, _ durability: Durability, _ patience: LockPatience, askedAt: ContinuousClock.Instant,
+        _ body: (Database) throws -> T
+    ) throws -> T {
+        do {
+            try setDurability(durability, db)
+            try patience.prepare(db, askedAt: askedAt)
+            var result: T?
+            try db.inTransaction(.immediate) {
+                result = try body(db)
+                return .commit
+            }
+            patience.note(nil)
+            guard let result else { throw SandboxError(.storeFailed, "The store did not commit.") }
+            return result
+        } catch {
+            patience.note(error)
+            throw error
         }
     }
 }

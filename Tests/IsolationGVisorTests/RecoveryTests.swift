@@ -96,6 +96,33 @@ struct RecoveryTests {
         }
     }
 
+    @Test func `what was promised to nobody ends when its server is gone, unless it was kept`() async throws {
+        try await Fixture.with { fixture in
+            var configuration = fixture.configuration
+            configuration.slotPatience = .seconds(1)
+            let driver = GVisorDriver(configuration: configuration)
+            var requests: [StartRequest] = []
+            var slots: [GVisorSlot] = []
+            for provisional in [true, true, false] {
+                var request = try fixture.request()
+                request.provisional = provisional
+                let execution = try await driver.start(request)
+                if slots.count == 1 { try await execution.keep() }
+                // Frozen, as those are that wait for a creation. Nobody watches it: as if its server had died.
+                try await execution.pause()
+                slots.append(try #require((execution as? GVisorExecution)?.slot))
+                requests.append(request)
+            }
+            try await eventually("the first one is gone") {
+                !FileManager.default.fileExists(atPath: slots[0].directory)
+            }
+            try await Task.sleep(for: .seconds(3))
+            for slot in slots.dropFirst() { #expect(FileManager.default.fileExists(atPath: slot.directory)) }
+            for request in requests { try await driver.destroy(request.execution) }
+            fixture.expectNothingLeft()
+        }
+    }
+
     @Test func `everything is removed when the shim was killed`() async throws {
         try await Fixture.with { fixture in
             let request = try fixture.request()

@@ -170,6 +170,8 @@ struct FakeExecution: Execution {
     let world: FakeWorld
     var id: ExecutionID { processes.id }
 
+    func keep() async throws { try alive() }
+
     func pause() async throws {
         try await world.pass(.pause)
         try alive()

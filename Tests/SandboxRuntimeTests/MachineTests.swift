@@ -69,7 +69,8 @@ struct MachineTests {
         case .deleting: phase = .deleting(other)
         case .gone: phase = .gone
         }
-        return SandboxMachine(phase: phase, record: try .test(), now: Moment(nanoseconds: 0))
+        return SandboxMachine(
+            phase: phase, record: try .test(), now: Moment(nanoseconds: 0), changedAt: Moment(nanoseconds: 0))
     }
 
     private func outcome(_ decision: SandboxMachine.Decision, _ machine: SandboxMachine) -> Expected {

@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct MetadataTests {
     private func answer(_ request: String) throws -> String {
-        let sandbox = Sandbox(record: try .test(), phase: .stopped, now: Moment(nanoseconds: 0))
+        let sandbox = Sandbox(
+            record: try .test(), phase: .stopped, now: Moment(nanoseconds: 0), wall: .init(unixNanoseconds: 0))
         return String(
             decoding: MetadataService(sandbox: sandbox, clock: ManualClock()).answer(to: Array(request.utf8)),
             as: UTF8.self)

@@ -19,9 +19,15 @@ func readText(_ path: String) throws -> String {
 /// A clock that goes on when it is told to.
 final class ManualClock: RuntimeClock {
     private let elapsed = Mutex<Int64>(0)
-    var now: Timestamp { Timestamp(unixNanoseconds: 1_800_000_000_000_000_000 + elapsed.withLock { $0 }) }
+    /// How far the time of day is from what has passed.
+    private let shift = Mutex<Int64>(0)
+    var now: Timestamp {
+        Timestamp(unixNanoseconds: 1_800_000_000_000_000_000 + elapsed.withLock { $0 } + shift.withLock { $0 })
+    }
     var moment: Moment { Moment(nanoseconds: 1_000_000_000_000 + elapsed.withLock { $0 }) }
     func advance(_ seconds: Double) { elapsed.withLock { $0 += Int64(seconds * 1e9) } }
+    /// Sets the time of day.
+    func jump(_ seconds: Double) { shift.withLock { $0 += Int64(seconds * 1e9) } }
     /// The supervisor's loop: tests look at the sandboxes by themselves.
     func sleep(for duration: Duration) async throws { try await Task.sleep(for: .seconds(3600)) }
 }

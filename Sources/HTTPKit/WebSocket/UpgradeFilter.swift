@@ -114,6 +114,12 @@ final class UpgradeFilter: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelRead(wrapInboundOut(.head(head)))
     }
 
+    /// Who has asked for nothing yet is no reason to wait when the server ends.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is ChannelShouldQuiesceEvent, !sawFirst { return context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     /// A first head that cannot be parsed finds nobody else who could answer.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard !sawFirst, ErrorResponse.isUnreadable(error) else {
