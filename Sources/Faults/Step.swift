@@ -112,6 +112,11 @@ public enum Step: String, CaseIterable, Sendable {
     case resumeEffected = "slot.resume_effected"
     case saveBegun = "slot.save_begun"
     case saveDone = "slot.save_done"
+    case reattachFound = "slot.reattach_found"
+    case reattachThawed = "slot.reattach_thawed"
+    case reattachMarked = "slot.reattach_marked"
+    case reattachResumed = "slot.reattach_resumed"
+    case reattachOpened = "slot.reattach_opened"
     case destroyBegun = "slot.destroy_begun"
     case destroyDone = "slot.destroy_done"
 

@@ -133,7 +133,7 @@ extension GVisorDriver {
             _ = try await slot.shim.request(.attachRoot, root.encoded, until: .now + .seconds(10))
             try await body(slot, try await slot.shim.channel(until: .now + .seconds(5)))
         } catch {
-            await slot.removeQuietly(configuration.logger)
+            await discard(slot)
             throw error
         }
         try await slot.remove()

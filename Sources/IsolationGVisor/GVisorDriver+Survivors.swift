@@ -1,3 +1,4 @@
+internal import Faults
 internal import Glibc
 internal import GuestClient
 public import Isolation
@@ -12,7 +13,7 @@ extension GVisorDriver {
                 found.append(execution)
             } else {
                 // Made by a former server, wholly or in part, and given to nobody.
-                await slot.removeQuietly(configuration.logger)
+                await discard(slot)
             }
         }
         return found
@@ -29,7 +30,9 @@ extension GVisorDriver {
             guard try await slot.shim.information(until: .now + .seconds(5)).state == "attached" else {
                 throw SandboxError(.driverFailed, "The sandbox's processes are gone.")
             }
+            try Step.reattachFound.reached()
             let guest = try await reopen(slot, usesSocket: usesSocket)
+            Step.reattachOpened.passed()
             return GVisorExecution(
                 id: id, guest: guest, slot: slot, usesSocket: usesSocket, logger: configuration.logger)
         } catch {
@@ -41,17 +44,24 @@ extension GVisorDriver {
     /// Opens the session of a sandbox that a former server may have left paused.
     private func reopen(_ slot: GVisorSlot, usesSocket: Bool) async throws -> GuestSession {
         try slot.thaw()
+        // A shim of an older version knows no such thing, and nothing in its slot is provisional.
+        try? await slot.setProvisional(false, until: .now + .seconds(5))
+        try Step.reattachThawed.reached()
         switch slot.mark {
-        case .paused: try await slot.resume(usesSocket: usesSocket, until: .now + .seconds(10))
+        case .paused: break
         case .pausing, .resuming:
             // It died in the instant around the call: whoever answers is not paused.
             if let guest = try? await open(slot, .seconds(3)) {
                 slot.mark(nil)
                 return guest
             }
-            try await slot.resume(usesSocket: usesSocket, until: .now + .seconds(10))
-        case nil: break
+        case nil: return try await open(slot, .seconds(10))
         }
+        // As for any resume: one that nobody paused would end, so a server after this one must know.
+        slot.mark(.resuming)
+        try Step.reattachMarked.reached()
+        try await slot.resume(usesSocket: usesSocket, until: .now + .seconds(10))
+        try Step.reattachResumed.reached()
         slot.mark(nil)
         return try await open(slot, .seconds(10))
     }

@@ -18,6 +18,8 @@ public final class GVisorDriver: IsolationDriver {
     let layout: CgroupLayout?
     let executions = ExecutionTable()
     let pool: SlotPool
+    /// Slots that could not be removed.
+    private let leftovers = Mutex<[GVisorSlot]>([])
     private let setting: Mutex<Setting>
     let probe = CapabilityProbe()
     /// Begins the identifiers of this server's slots.
@@ -44,14 +46,38 @@ public final class GVisorDriver: IsolationDriver {
     /// Keeps the pool of prepared slots filled until the task is cancelled, and then drops them.
     public func run() async throws {
         await pool.run(configuration.logger) { [logger = configuration.logger] in
+            await self.discardAgain()
             let slot = try await self.createSlot(isAhead: true)
             slot.freeze(logger)
             return slot
+        } drop: {
+            await self.discard($0)
         }
+        await discardAgain()
     }
 
     public func prewarm(_ count: Int) async {
-        for slot in pool.setTarget(max(0, count)) { await slot.removeQuietly(configuration.logger) }
+        for slot in pool.setTarget(max(0, count)) { await discard(slot) }
+    }
+
+    /// Removes a slot that nobody uses. Where that fails now, for want of descriptors for example, it is tried again before
+    /// the next slot is prepared, and at the end.
+    func discard(_ slot: GVisorSlot) async {
+        do {
+            try await slot.remove()
+        } catch {
+            configuration.logger.error(
+                "a sandbox slot was not removed", metadata: ["slot": "\(slot.id)", "error": "\(error)"])
+            leftovers.withLock { $0.append(slot) }
+        }
+    }
+
+    private func discardAgain() async {
+        let slots = leftovers.withLock { leftovers in
+            defer { leftovers = [] }
+            return leftovers
+        }
+        for slot in slots { await discard(slot) }
     }
 
     // MARK: Starting
@@ -119,7 +145,7 @@ public final class GVisorDriver: IsolationDriver {
             try executions.confirm(request.execution)
             return execution
         } catch {
-            if let taken { await taken.removeQuietly(configuration.logger) }
+            if let taken { await discard(taken) }
             executions.remove(request.execution)
             throw driverError(error, "The sandbox could not be started.")
         }
@@ -129,7 +155,7 @@ public final class GVisorDriver: IsolationDriver {
         while let slot = pool.take() {
             if await slot.isAlive(), (try? slot.thaw()) != nil { return slot }
             configuration.logger.warning("a prepared sandbox slot died", metadata: ["slot": "\(slot.id)"])
-            await slot.removeQuietly(configuration.logger)
+            await discard(slot)
         }
         return try await createSlot(isAhead: isAhead)
     }
@@ -138,7 +164,8 @@ public final class GVisorDriver: IsolationDriver {
     func createSlot(isAhead: Bool = false) async throws -> GVisorSlot {
         let usesSocket = try await usesSocket()
         return try await GVisorSlot.create(
-            owner: owner, configuration: configuration, layout: layout, usesSocket: usesSocket, isAhead: isAhead)
+            owner: owner, configuration: configuration, layout: layout, usesSocket: usesSocket, isAhead: isAhead
+        ) { await self.discard($0) }
     }
 
     private func boot(

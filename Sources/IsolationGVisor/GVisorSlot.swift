@@ -49,10 +49,11 @@ final class GVisorSlot: Sendable {
     /// - Parameters:
     ///   - owner: What the slot's identifier begins with: it tells this server's slots from a former one's.
     ///   - isAhead: Whether nobody waits for it: then it has little weight until it gets its limits.
-    /// - Throws: ``SandboxError``; nothing is left then.
+    ///   - discard: Removes one that came to nothing.
+    /// - Throws: ``SandboxError``; nothing is left then, as far as `discard` can see to it.
     static func create(
         owner: String, configuration: GVisorConfiguration, layout: CgroupLayout?, usesSocket: Bool,
-        isAhead: Bool
+        isAhead: Bool, discard: (GVisorSlot) async -> Void
     ) async throws -> GVisorSlot {
         let draft = GVisorSlot(id: owner + randomToken(8), configuration: configuration, layout: layout, process: nil)
         do {
@@ -62,11 +63,11 @@ final class GVisorSlot: Sendable {
                 try await slot.finishCreation(ready, usesSocket: usesSocket)
                 return slot
             } catch {
-                await slot.removeQuietly(configuration.logger)
+                await discard(slot)
                 throw error
             }
         } catch {
-            await draft.removeQuietly(configuration.logger)
+            await discard(draft)
             throw (error as? SystemError)?.sandboxError(.driverFailed, "A sandbox process cannot be prepared.") ?? error
         }
     }
@@ -158,14 +159,6 @@ final class GVisorSlot: Sendable {
             try await self.dismantle()
             Step.destroyDone.passed()
             self.cgroup?.removeEmptyParents()
-        }
-    }
-
-    func removeQuietly(_ logger: Logger) async {
-        do {
-            try await remove()
-        } catch {
-            logger.error("a sandbox slot was not removed", metadata: ["slot": "\(id)", "error": "\(error)"])
         }
     }
 

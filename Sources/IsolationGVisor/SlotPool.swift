@@ -49,8 +49,10 @@ final class SlotPool: Sendable {
 
     var count: Int { state.withLock { $0.slots.count } }
 
-    /// Fills the pool whenever it may, until the task is cancelled; removes what is in it then.
-    func run(_ logger: Logger, _ make: () async throws -> GVisorSlot) async {
+    /// Fills the pool whenever it may, until the task is cancelled; drops what is in it then.
+    func run(
+        _ logger: Logger, _ make: () async throws -> GVisorSlot, drop: (GVisorSlot) async -> Void
+    ) async {
         for await _ in kicks {
             while !Task.isCancelled, state.withLock({ $0.slots.count < $0.target && $0.busy == 0 && $0.failures < 3 }) {
                 do {
@@ -68,6 +70,6 @@ final class SlotPool: Sendable {
             }
             state.withLock { $0.failures = 0 }
         }
-        for slot in setTarget(0) { await slot.removeQuietly(logger) }
+        for slot in setTarget(0) { await drop(slot) }
     }
 }

@@ -51,7 +51,7 @@ public final class DataDirectory: Sendable {
             }
             try layers.removeUnfinished()
         } catch let error as SystemError {
-            throw error.sandboxError(.storeFailed, "The data directory \(path) cannot be used.")
+            throw error.sandboxError(.storeFailed, "The data directory \(path) cannot be used: \(error).")
         }
     }
 

@@ -55,34 +55,5 @@ extension EndToEnd {
                 }
             }
         }
-
-        @Test func `a sandbox whose process was killed is told as failed and starts again from its files`() async throws
-        {
-            try await TestServer.with { server in
-                let client = server.client
-                _ = try await client.makeSandbox("victim")
-                try await client.sh("victim", "echo kept > /workspace/file")
-                let sentry = try #require(
-                    Host.processes().first {
-                        $0.commandLine.contains("runsc-sandbox") && $0.commandLine.contains(server.runDirectory)
-                            && isAssigned($0, server)
-                    })
-                kill(sentry.pid, SIGKILL)
-                _ = try await eventually("it is noticed") {
-                    try await client.sandbox("victim").state != .running ? true : nil
-                }
-                _ = try await client.resume("victim")
-                #expect(try await client.sh("victim", "cat /workspace/file") == "kept")
-            }
-        }
-
-        private func isAssigned(_ process: Host.Entry, _ server: TestServer) -> Bool {
-            let base = server.runDirectory + "/gvisor"
-            let slots = (try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []
-            return slots.contains {
-                process.commandLine.contains("/\($0)/")
-                    && FileManager.default.fileExists(atPath: "\(base)/\($0)/assigned")
-            }
-        }
     }
 }

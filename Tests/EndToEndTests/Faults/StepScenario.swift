@@ -107,6 +107,8 @@ extension Step {
         case .pauseMarked, .pauseEffected: [.standby, .pause]
         case .resumeMarked, .resumeEffected: [.turnBack, .unpause]
         case .saveBegun, .saveDone: [.standby]
+        case .reattachFound, .reattachThawed, .reattachOpened: [.adopt, .adoptPaused]
+        case .reattachMarked, .reattachResumed: [.adoptPaused]
         case .destroyBegun, .destroyDone: [.standby, .delete]
         default: []
         }

@@ -166,7 +166,8 @@ final class TestServer: Sendable {
     }
 
     /// What a reboot of the machine leaves: no process, no control group, an empty run directory, and the disk.
-    func reboot() async throws {
+    /// - Parameter meanwhile: What happens to the machine before the next server starts.
+    func reboot(_ meanwhile: () async throws -> Void = {}) async throws {
         await kill()
         _ = try await eventually("all processes are dead") { () -> Bool? in
             let all = Host.processes().filter { $0.commandLine.contains(runDirectory + "/") }
@@ -183,6 +184,7 @@ final class TestServer: Sendable {
         }
         try FileManager.default.removeItem(atPath: runDirectory)
         try FileManager.default.createDirectory(atPath: runDirectory, withIntermediateDirectories: true)
+        try await meanwhile()
         try await start()
     }
 
