@@ -1,6 +1,7 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part5 = #"""
+              type: object
               required: [from, to, items]
               properties:
                 from: {$ref: '#/components/schemas/Time'}
@@ -380,6 +381,5 @@ extension OpenAPIDocument {
               properties:
                 isolation:
                   type: array
-                  items:
         """# + "\n"
 }
