@@ -7,6 +7,8 @@ public import SandboxRuntime
 public struct APIConfiguration: Sendable {
     /// Bytes of one upload that are accepted. Default 10 GiB.
     public var maximumUpload: Int64 = 10 << 30
+    /// Where a write into a file may begin at the most: whoever reads the file gets the hole before it in full.
+    public var maximumOffset: Int64 = 1 << 40
     /// Renders `/metrics`.
     public var renderMetrics: @Sendable () -> String = { "" }
     public init() {}

@@ -162,7 +162,7 @@ public final class AccessControl: Sendable {
     ///
     /// - Parameters:
     ///   - principal: On whose behalf it is open.
-    ///   - end: Ends it; called if the key is revoked while it is open.
+    ///   - end: Ends it; called if the key is revoked, or has expired (see ``run()``), while it is open.
     /// - Returns: To be kept for as long as the stream is open; `nil`: nothing is counted for this principal.
     /// - Throws: ``SandboxError`` with `rate_limited`, or `unauthorized` if the key was revoked just now.
     public func openStream(
@@ -183,6 +183,30 @@ public final class AccessControl: Sendable {
         return AccessLease { [weak self] in
             self?.state.withLock { state in _ = state.holders[id]?.streams.removeValue(forKey: number) }
         }
+    }
+
+    /// Looks once a second for keys that have expired, and ends their open streams, until the task is cancelled.
+    public func run() async throws {
+        while true {
+            try await Task.sleep(for: .seconds(1))
+            endExpired()
+        }
+    }
+
+    /// Ends the open streams of keys that have expired. Requests of such a key are refused without it.
+    func endExpired() {
+        let now = now()
+        let ends = state.withLock { state in
+            var ends: [@Sendable () -> Void] = []
+            for (id, holder) in state.holders where !holder.streams.isEmpty {
+                guard let expiresAt = holder.record.expiresAt, expiresAt <= now else { continue }
+                ends += holder.streams.values
+                // Once is enough; their leases find nothing to remove.
+                state.holders[id]?.streams = [:]
+            }
+            return ends
+        }
+        for end in ends { end() }
     }
 
     private static func boundKey(_ principal: Principal) -> String? {

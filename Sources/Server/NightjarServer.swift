@@ -131,8 +131,9 @@ public struct NightjarServer: Sendable {
         quiet.logLevel = max(logger.logLevel, .info)
         var group = ServiceGroupConfiguration(
             services: [
-                .init(service: AuditService(log: audit)), .init(service: DriverService(driver: driver)),
-                .init(service: runtime), .init(service: http), .init(service: announcer),
+                .init(service: AuditService(log: audit)), .init(service: ExpiryService(access: access)),
+                .init(service: DriverService(driver: driver)), .init(service: runtime), .init(service: http),
+                .init(service: announcer),
             ],
             gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         group.maximumGracefulShutdownDuration = .seconds(40)
@@ -160,6 +161,14 @@ private struct AuditService: Service {
     let log: AuditLog
     func run() async throws {
         try await untilShutdown { try await log.run() }
+    }
+}
+
+/// Ends the streams of keys that expire.
+private struct ExpiryService: Service {
+    let access: AccessControl
+    func run() async throws {
+        try await untilShutdown { try await access.run() }
     }
 }
 

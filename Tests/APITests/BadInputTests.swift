@@ -123,6 +123,7 @@ import Testing
         (.get, sandbox + "/files?path=/..a/b..%FF", nil, 404, "sandbox_not_found"),
         (.put, sandbox + "/files?path=/a&mode=99", "x", 400, "invalid_request"),
         (.put, sandbox + "/files?path=/a&offset=-1", "x", 400, "invalid_request"),
+        (.put, sandbox + "/files?path=/a&offset=1099511627777", "x", 400, "invalid_request"),
         (.put, sandbox + "/files?path=/a&user=", "x", 400, "invalid_request"),
         (.delete, sandbox + "/files?path=/a&recursive=maybe", nil, 400, "invalid_request"),
         (.get, sandbox + "/files/list?path=/&depth=65", nil, 400, "invalid_request"),

@@ -24,6 +24,7 @@ enum DocumentResponses {
             if path.contains("{") { statuses.insert(404) }
             if has("requestBody:") { statuses.formUnion([408, 413, 415]) }
             if usesGuest { statuses.formUnion([409, 422, 499, 504, 507]) }
+            if has("  '101':") { statuses.insert(426) }
             if changesSandbox { statuses.formUnion([409, 422, 499, 504, 507]) }
             return statuses
         }

@@ -184,6 +184,24 @@ struct AccessControlTests {
         try store.close()
     }
 
+    @Test func `the end of a key's life ends its streams, and no others`() async throws {
+        let (access, store) = try await open()
+        let short = try await access.create(KeyRequest(scopes: [.read], expiresIn: 10))
+        let long = try await access.create(KeyRequest(scopes: [.read], expiresIn: 100))
+        let ended = Mutex<[String]>([])
+        let leases = try [short, long].map { key in
+            try access.openStream(access.authenticate(token(key), from: "a")) { ended.withLock { $0.append(key.id) } }
+        }
+        access.endExpired()
+        #expect(ended.withLock { $0 } == [])
+        clock.advance(10)
+        access.endExpired()
+        access.endExpired()
+        #expect(ended.withLock { $0 } == [short.id])
+        withExtendedLifetime(leases) {}
+        try store.close()
+    }
+
     @Test func `a request for a key is held to its bounds`() async throws {
         let (access, store) = try await open()
         let wrong = [

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from datetime import datetime, timedelta
 
 import schemathesis
 
@@ -52,6 +53,7 @@ STREAM_SECONDS = 0.3
 WAIT_SECONDS = 0.2
 LIFE_SECONDS = 3600
 LARGEST_HOLE = 1 << 20
+MOST_LIMITS = 16
 
 
 def keep_alive(lifecycle):
@@ -64,6 +66,39 @@ def keep_alive(lifecycle):
         lifecycle["idle_timeout"] = LIFE_SECONDS
 
 
+def moment(value):
+    """A time of a query; None: it is not one."""
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) and len(value) > 16 else None
+    except ValueError:
+        return None
+
+
+def relate(query):
+    """The document cannot say how two values must lie to each other. Where both are valid by themselves, they are moved
+    so that they fit; the server's own tests try those that do not."""
+    start, end = moment(query.get("from")), moment(query.get("to"))
+    if start and (end or "to" not in query):
+        query["to"] = (start + timedelta(days=1)).isoformat().replace("+00:00", "Z")
+
+
+def order(body):
+    """The same for a process's limits: soft is not above hard, and a resource occurs once."""
+    limits = body.get("limits")
+    # More than are allowed stay more than are allowed.
+    if not isinstance(limits, list) or len(limits) > MOST_LIMITS or not all(isinstance(limit, dict) for limit in limits):
+        return
+    for limit in limits:
+        bounds = [limit.get(name) for name in ("soft", "hard")]
+        if all(type(bound) is int and bound >= 0 for bound in bounds):
+            limit["hard"] = max(bounds)
+    seen = []
+    for limit in limits:
+        if "resource" not in limit or limit["resource"] not in [other.get("resource") for other in seen]:
+            seen.append(limit)
+    body["limits"] = seen
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Bounds the time of requests that last as long as they are told to: the same answers come, only sooner."""
@@ -74,9 +109,13 @@ def before_call(context, case, kwargs):
     if operation in ("createSandbox", "updateSandbox") and isinstance(case.body, dict):
         if isinstance(case.body.get("lifecycle"), dict):
             keep_alive(case.body["lifecycle"])
-    # A file with a hole of terabytes would be sent to whoever reads it. Beyond that, the file system itself refuses.
+    if operation == "getUsage" and case.query:
+        relate(case.query)
+    if operation in ("exec", "startProcess") and isinstance(case.body, dict):
+        order(case.body)
+    # A file with a hole of a terabyte would be sent to whoever reads it.
     offset = query.get("offset")
-    if operation == "writeFile" and isinstance(offset, int) and LARGEST_HOLE < offset < 1 << 50:
+    if operation == "writeFile" and isinstance(offset, int) and LARGEST_HOLE < offset <= 1 << 40:
         case.query["offset"] = LARGEST_HOLE
     timeout = query.get("timeout")
     if operation == "waitForProcess" and isinstance(timeout, (int, float)) and WAIT_SECONDS < timeout <= 3600:
@@ -106,4 +145,7 @@ def filter_failure(context, failure, case, response):
 
 
 # The checks' names, by the kind of their failures.
-CHECKS = {"RejectedPositiveData": "positive_data_acceptance", "ServerError": "not_a_server_error"}
+CHECKS = {
+    "RejectedPositiveData": "positive_data_acceptance", "ServerError": "not_a_server_error",
+    "MissingHeaderNotRejected": "missing_required_header", "IgnoredAuth": "ignored_auth",
+}

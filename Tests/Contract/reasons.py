@@ -6,6 +6,8 @@ A row that excused nothing during a whole run is named at its end, so that the l
 
 ACCEPTED = "positive_data_acceptance"
 NO_5XX = "not_a_server_error"
+NEEDS_HEADER = "missing_required_header"
+NEEDS_KEY = "ignored_auth"
 
 # (check, error codes, operations or None for all, why)
 REASONS = [
@@ -17,10 +19,14 @@ REASONS = [
      "limits that the document allows may be more than this node has"),
     (ACCEPTED, ["no_such_user"], None,
      "whether a user exists is known inside the sandbox only; a schema cannot say it"),
-    (ACCEPTED, ["invalid_cursor"], ["listSandboxes"],
+    (ACCEPTED, ["invalid_cursor"], ["listSandboxes", "listAudit", "getUsage"],
      "a cursor is opaque: only one that the server gave is valid"),
     (ACCEPTED, ["body_too_large"], ["writeFile"],
      "how large a file may be is a matter of the sandbox's file system, and a request's offset may lie beyond it"),
+    (NEEDS_HEADER, ["rate_limited"], None,
+     "many requests without a key from one address are refused by 429 instead of 401, as documented"),
+    (NEEDS_KEY, ["rate_limited"], None,
+     "the same: 429 refuses as well as 401 does"),
     (NO_5XX, ["deadline_exceeded"], ["waitForProcess"],
      "504 is the documented answer to a wait that was shorter than the process"),
 ]

@@ -111,6 +111,7 @@ extension OpenAPIDocument {
                 '404': {$ref: '#/components/responses/404'}
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
+                '426': {$ref: '#/components/responses/426'}
                 '429': {$ref: '#/components/responses/429'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
@@ -136,6 +137,7 @@ extension OpenAPIDocument {
                 '404': {$ref: '#/components/responses/404'}
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
+                '426': {$ref: '#/components/responses/426'}
                 '429': {$ref: '#/components/responses/429'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
@@ -189,14 +191,13 @@ extension OpenAPIDocument {
             put:
               operationId: writeFile
               tags: [files]
-              summary: Write a file from the body; the whole file is replaced at once unless an offset is given
+              summary: Write a file from the body, which may be empty; the whole file is replaced at once unless an offset is given
               parameters:
                 - {name: mode, in: query, description: 'Octal, of a new file', schema: {$ref: '#/components/schemas/Mode', default: '0644'}}
                 - {name: user, in: query, description: 'Owner of a new file; default: the template''s user', schema: {$ref: '#/components/schemas/User'}}
                 - {name: create_parents, in: query, schema: {type: boolean, default: true}}
-                - {name: offset, in: query, description: Writes in place from there, schema: {$ref: '#/components/schemas/Offset'}}
+                - {name: offset, in: query, description: 'Writes in place from there, at most 1 TiB into the file; what lies before and was not written is a hole, read as zeros', schema: {type: integer, minimum: 0, maximum: 1099511627776}}
               requestBody:
-                required: true
                 content: {application/octet-stream: {schema: {type: string, format: binary}}}
               responses:
                 '200': {description: The file, content: {application/json: {schema: {$ref: '#/components/schemas/File'}}}}
@@ -380,6 +381,5 @@ extension OpenAPIDocument {
                       required: [path, mode]
                       properties:
                         path: {$ref: '#/components/schemas/Path'}
-                        mode: {$ref: '#/components/schemas/Mode'}
         """# + "\n"
 }

@@ -1,6 +1,7 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part4 = #"""
+                        mode: {$ref: '#/components/schemas/Mode'}
                         recursive: {type: boolean, default: false}
               responses:
                 '204': {description: It is changed}
@@ -380,6 +381,5 @@ extension OpenAPIDocument {
                     parallel_starts: {type: integer, description: How many are started at once}
                     leaving: {type: integer, minimum: 0, description: Sandboxes that are being put to standby to make room}
             Usage:
-              type: object
         """# + "\n"
 }

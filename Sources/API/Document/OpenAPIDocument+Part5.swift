@@ -1,6 +1,7 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part5 = #"""
+              type: object
               required: [from, to, items]
               properties:
                 from: {$ref: '#/components/schemas/Time'}

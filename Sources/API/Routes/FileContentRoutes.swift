@@ -113,7 +113,7 @@ extension APIService {
         if let mode = try query.text("mode") { write.mode = try FileMode.parse(mode) }
         let user = try query.text("user").map { try UserName.check($0) }
         write.createParents = try query.flag("create_parents") ?? true
-        if let offset = try query.integer("offset", in: 0...Query.largestInteger) { write.offset = offset }
+        if let offset = try query.integer("offset", in: 0...configuration.maximumOffset) { write.offset = offset }
         let body = try UploadBody(request, limit: configuration.maximumUpload)
         let plan = write
         let info = try await runtime.withGuest(sandbox, .request("write")) { guest in
