@@ -154,7 +154,6 @@ public final class GVisorDriver: IsolationDriver {
                 guarded: margins)
             if request.isAhead { try slot.cgroup?.setWeight(GVisorSlot.weightAhead) }
         }
-        try await guardMemory(of: slot, request.limits)
         let root = ShimRoot(
             lower: request.root.lower, upper: request.root.upper, work: request.root.work,
             volatile: request.root.volatile)
@@ -163,12 +162,15 @@ public final class GVisorDriver: IsolationDriver {
         slot.dropLease()
         try Step.slotRootAttached.reached()
         let channel = try await slot.shim.channel(until: .now + .seconds(5))
+        // Kernels with cgroups of version 1 take 10 ms to tell the guard of its marks; the wall stands already.
+        async let guarded: Void = guardMemory(of: slot, request.limits)
         // The session's first bytes wait in the socket for the guest, which is about to start.
         async let opening = GuestSession.open(
             descriptor: channel.take(), deadline: .seconds(20), logger: configuration.logger)
         try await begin()
         try Step.slotGuestStarted.reached()
         let guest = try await opening
+        try await guarded
         try Step.slotSessionOpened.reached()
         async let greeting: Void = greet(guest, request)
         if !restored { try await guest.setLimits(request.limits) }
