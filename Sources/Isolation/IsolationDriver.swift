@@ -48,6 +48,10 @@ public protocol Execution: Sendable {
     func keep() async throws
     /// Freezes all processes in RAM.
     func pause() async throws
+    /// Takes the CPU from all processes without a word to the guest, which finds that time has passed when it goes on. For
+    /// a sandbox that nobody uses yet: ``resume()`` is faster then. Does nothing where the host cannot do it.
+    func hold() async throws
+    /// Undoes ``pause()`` and ``hold()``.
     func resume() async throws
     /// Writes memory and device state into the empty directory `directory` while the sandbox is paused (it is paused if
     /// it was not), and leaves it **paused and alive**: the caller decides between ``resume()`` and

@@ -181,7 +181,6 @@ public final class GVisorDriver: IsolationDriver {
                 guarded: margins)
             if request.isAhead { try slot.cgroup?.setWeight(GVisorSlot.weightAhead) }
         }
-        try await guardMemory(of: slot, request.limits)
         let root = ShimRoot(request.root)
         // Before the root: from then on the shim takes it for somebody's.
         if request.isAhead { try await slot.setProvisional(true, until: .now + .seconds(5)) }
@@ -190,12 +189,15 @@ public final class GVisorDriver: IsolationDriver {
         slot.dropLease()
         try Step.slotRootAttached.reached()
         let channel = try await slot.shim.channel(until: .now + .seconds(5))
+        // Kernels with cgroups of version 1 take 10 ms to tell the guard of its marks; the wall stands already.
+        async let guarded: Void = guardMemory(of: slot, request.limits)
         // The session's first bytes wait in the socket for the guest, which is about to start.
         async let opening = GuestSession.open(
             descriptor: channel.take(), deadline: .seconds(20), logger: configuration.logger)
         try await begin()
         try Step.slotGuestStarted.reached()
         let guest = try await opening
+        try await guarded
         try Step.slotSessionOpened.reached()
         async let greeting: Void = greet(guest, request)
         if !restored { try await guest.setLimits(request.limits) }

@@ -15,7 +15,12 @@ public final class GVisorExecution: Execution {
     let slot: GVisorSlot
     private let usesSocket: Bool
     private let logger: Logger
-    private let isPaused = Mutex(false)
+    /// How the guest's processes are stopped: not at all, by the host's kernel alone, or by gVisor.
+    private enum Rest: Sendable {
+        case none, held, paused
+    }
+
+    private let rest = Mutex(Rest.none)
 
     init(id: ExecutionID, guest: GuestSession, slot: GVisorSlot, usesSocket: Bool, logger: Logger) {
         self.id = id
@@ -34,25 +39,37 @@ public final class GVisorExecution: Execution {
         slot.freeze(logger)
     }
 
+    public func hold() async throws {
+        guard rest.withLock({ $0 }) == .none else { return }
+        rest.withLock { $0 = .held }
+        slot.freeze(logger)
+    }
+
     /// Stops the guest's processes; gVisor's own go on.
     private func halt() async throws {
-        guard !isPaused.withLock({ $0 }) else { return }
+        switch rest.withLock({ $0 }) {
+        case .paused: return
+        case .held: try await resume()
+        case .none: break
+        }
         // A resume that was not preceded by a pause would end the sandbox, so a later server must know.
         slot.mark(.pausing)
         try Step.pauseMarked.reached()
         try await slot.pause(usesSocket: usesSocket, until: callDeadline)
-        isPaused.withLock { $0 = true }
+        rest.withLock { $0 = .paused }
         Step.pauseEffected.passed()
         slot.mark(.paused)
     }
 
     public func resume() async throws {
-        guard isPaused.withLock({ $0 }) else { return }
+        let former = rest.withLock { $0 }
+        guard former != .none else { return }
         try slot.thaw()
+        guard former == .paused else { return rest.withLock { $0 = .none } }
         slot.mark(.resuming)
         try Step.resumeMarked.reached()
         try await slot.resume(usesSocket: usesSocket, until: callDeadline)
-        isPaused.withLock { $0 = false }
+        rest.withLock { $0 = .none }
         Step.resumeEffected.passed()
         slot.mark(nil)
     }

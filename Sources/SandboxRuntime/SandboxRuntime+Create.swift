@@ -65,9 +65,10 @@ extension SandboxRuntime {
         }
         let accepted = operations.submit {
             await self.perform(transition, on: sandbox) {
+                // Before anybody hears of the end: whoever asks again after a failure must not find this one.
+                defer { if let idempotency { self.registry.release(idempotency.key) } }
                 try await self.create(sandbox, transition, idempotency, member)
             }
-            if let idempotency { self.registry.release(idempotency.key) }
         }
         if !accepted { transition.finish(.failure(.stopping)) }
         try await transition.wait()

@@ -117,7 +117,7 @@ extension SandboxRuntime {
             guard let driver = drivers[kind.tier] else { throw SandboxError(.unsupported, "There is no such tier.") }
             let incarnation = Incarnation(execution: try await driver.start(request))
             try await rehearse(in: incarnation, Prepared(template, SandboxSpec()).defaults)
-            try await incarnation.execution.pause()
+            try await incarnation.execution.hold()
             let member = Prebooted(id: id, kind: kind, incarnation: incarnation)
             let isTaken = prebooted.withLock { $0.booted(member, kind, now: clock.moment) }
             guard isTaken else { return await discard(member) }

@@ -94,9 +94,8 @@ extension SandboxRuntime {
         try goesOn(sandbox, transition)
         try await incarnation.session.quiesce(deadline: configuration.guestDeadline)
         try Step.standbyQuiesced.reached()
-        try await incarnation.execution.pause()
-        try goesOn(sandbox, transition)
         let directory = try await storage.beginCheckpoint(of: sandbox.id, generation: generation)
+        try goesOn(sandbox, transition)
         let checksums = try await incarnation.execution.checkpoint(to: directory)
         try goesOn(sandbox, transition)
         let layer = sandbox.machine.withLock { $0.initLayer }

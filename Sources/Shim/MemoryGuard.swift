@@ -47,7 +47,8 @@ struct MemoryGuard {
     private var control: Int32 = -1
     /// The wall now.
     private var wall: UInt64
-    private var isWatching = false
+    /// At first: what came before the events were asked for is not told by them.
+    private var isWatching = true
     private var lastKill = Int.min / 2
     /// The least since the last kill, and when that was reached.
     private var lowest = UInt64.max
@@ -66,7 +67,7 @@ struct MemoryGuard {
     }
 
     /// When to look again, in milliseconds; `nil`: when an event comes.
-    private(set) var nextLook: Int?
+    private(set) var nextLook: Int? = 0
 
     /// - Parameter cgroups: The sandbox's groups; the one that bounds memory is among them.
     /// - Returns: `nil` if there is none, or it cannot be watched.

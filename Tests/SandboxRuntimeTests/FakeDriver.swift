@@ -178,6 +178,11 @@ struct FakeExecution: Execution {
         processes.state.withLock { $0.paused = true }
     }
 
+    func hold() async throws {
+        try alive()
+        processes.state.withLock { $0.paused = true }
+    }
+
     func resume() async throws {
         try await world.pass(.resume)
         try alive()
@@ -185,6 +190,7 @@ struct FakeExecution: Execution {
     }
 
     func checkpoint(to directory: String) async throws -> [String: UInt64] {
+        if !processes.state.withLock({ $0.paused }) { try await world.pass(.pause) }
         try await world.pass(.checkpoint)
         try alive()
         processes.state.withLock { $0.paused = true }

@@ -82,7 +82,7 @@ def copy_sandbox(source, target, old, new):
 
 def copy_memory(source, target, old, new):
     for folder, _, names in os.walk(source):
-        place = os.path.join(target, os.path.relpath(folder, source))
+        place = os.path.normpath(os.path.join(target, os.path.relpath(folder, source)))
         os.mkdir(place, 0o700)
         for name in names:
             here, there = os.path.join(folder, name), os.path.join(place, name)
