@@ -10,7 +10,8 @@ import Testing
 struct LimitResolutionTests {
     private func template(_ node: Node, limits: String) throws {
         let path = node.path + "/templates/base/versions/v1/template.json"
-        let text = try readText(path).replacingOccurrences(of: "\"size_bytes\": 1", with: "\"size_bytes\": 1, \(limits)")
+        let size = #""size_bytes": 1"#
+        let text = try readText(path).replacingOccurrences(of: size, with: "\(size), \(limits)")
         try writeText(text, to: path)
     }
 
@@ -29,20 +30,30 @@ struct LimitResolutionTests {
             try readText(node.path + "/templates/base/versions/v1/template.json")
                 .replacingOccurrences(of: "512", with: "1024"),
             to: node.path + "/templates/base/versions/v1/template.json")
-        try await node.serve { runtime in #expect(try await runtime.get(name).limits.memoryMiB == 512) }
+        try await node.serve { runtime in
+            let kept = try await runtime.get(name).limits.memoryMiB
+            #expect(kept == 512)
+        }
     }
 
     @Test(.enabled(if: access("/dev/loop-control", F_OK) == 0))
     func `a disk is as large as the request, the template or the server says`() async throws {
         let node = try Node()
-        try await node.serve { $0.diskQuota = 300 } _: { runtime in
-            #expect(try await runtime.create(SandboxSpec(name: "a"), idempotency: nil).limits.diskMiB == 300)
+        try await node.serve {
+            $0.diskQuota = 300
+        } _: { runtime in
+            let ofServer = try await runtime.create(SandboxSpec(name: "a"), idempotency: nil).limits.diskMiB
+            #expect(ofServer == 300)
             let asked = SandboxSpec(name: "b", limits: .init(diskMiB: 100))
-            #expect(try await runtime.create(asked, idempotency: nil).limits.diskMiB == 100)
+            let ofRequest = try await runtime.create(asked, idempotency: nil).limits.diskMiB
+            #expect(ofRequest == 100)
         }
         try template(node, limits: #""limits": {"disk_mib": 200}"#)
-        try await node.serve { $0.diskQuota = 300 } _: { runtime in
-            #expect(try await runtime.create(SandboxSpec(name: "c"), idempotency: nil).limits.diskMiB == 200)
+        try await node.serve {
+            $0.diskQuota = 300
+        } _: { runtime in
+            let ofTemplate = try await runtime.create(SandboxSpec(name: "c"), idempotency: nil).limits.diskMiB
+            #expect(ofTemplate == 200)
         }
         // A server that bounds nothing promises nothing, neither to a request nor to a template.
         try await node.serve { runtime in
