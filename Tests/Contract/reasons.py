@@ -22,8 +22,6 @@ REASONS = [
      "whether a user exists is known inside the sandbox only; a schema cannot say it"),
     (ACCEPTED, ["invalid_cursor"], ["listSandboxes", "listAudit", "getUsage"],
      "a cursor is opaque: only one that the server gave is valid"),
-    (ACCEPTED, ["body_too_large"], ["writeFile"],
-     "how large a file may be is a matter of the sandbox's file system, and a request's offset may lie beyond it"),
     (REJECTED, ["invalid_request"], None,
      "431 refuses a request that is wrong and too large; the check counts some of the refusals only"),
     (NEEDS_HEADER, ["rate_limited"], None,
