@@ -19,7 +19,7 @@ enum DocumentResponses {
         var changesSandbox: Bool { path.hasPrefix("/v1/sandboxes") && !usesGuest && method != "get" }
 
         var statuses: Set<Int> {
-            var statuses: Set = [400, 500, 503]
+            var statuses: Set = [400, 431, 500, 503]
             if !has("security: []") { statuses.formUnion([401, 403, 429]) }
             if path.contains("{") { statuses.insert(404) }
             if has("requestBody:") { statuses.formUnion([408, 413, 415]) }

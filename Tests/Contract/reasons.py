@@ -6,6 +6,7 @@ A row that excused nothing during a whole run is named at its end, so that the l
 
 ACCEPTED = "positive_data_acceptance"
 NO_5XX = "not_a_server_error"
+REJECTED = "negative_data_rejection"
 NEEDS_HEADER = "missing_required_header"
 NEEDS_KEY = "ignored_auth"
 
@@ -21,8 +22,8 @@ REASONS = [
      "whether a user exists is known inside the sandbox only; a schema cannot say it"),
     (ACCEPTED, ["invalid_cursor"], ["listSandboxes", "listAudit", "getUsage"],
      "a cursor is opaque: only one that the server gave is valid"),
-    (ACCEPTED, ["body_too_large"], ["writeFile"],
-     "how large a file may be is a matter of the sandbox's file system, and a request's offset may lie beyond it"),
+    (REJECTED, ["invalid_request"], None,
+     "431 refuses a request that is wrong and too large; the check counts some of the refusals only"),
     (NEEDS_HEADER, ["rate_limited"], None,
      "many requests without a key from one address are refused by 429 instead of 401, as documented"),
     (NEEDS_KEY, ["rate_limited"], None,

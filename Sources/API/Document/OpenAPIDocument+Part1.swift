@@ -51,6 +51,7 @@ extension OpenAPIDocument {
               responses:
                 '200': {description: The server answers, content: {application/json: {schema: {$ref: '#/components/schemas/Health'}}}}
                 '400': {$ref: '#/components/responses/400'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
           /v1/version:
@@ -62,6 +63,7 @@ extension OpenAPIDocument {
               responses:
                 '200': {description: The versions, content: {application/json: {schema: {$ref: '#/components/schemas/Version'}}}}
                 '400': {$ref: '#/components/responses/400'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
           /v1/openapi.yaml:
@@ -73,6 +75,7 @@ extension OpenAPIDocument {
               responses:
                 '200': {description: OpenAPI 3.1, content: {application/yaml: {schema: {type: string}}}}
                 '400': {$ref: '#/components/responses/400'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
           /metrics:
@@ -86,6 +89,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
           /v1/capabilities:
@@ -99,6 +103,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
           /v1/node:
@@ -118,6 +123,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
           /v1/usage:
@@ -148,6 +154,7 @@ extension OpenAPIDocument {
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
           /v1/templates:
@@ -168,6 +175,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
           /v1/templates/{template}:
@@ -184,6 +192,7 @@ extension OpenAPIDocument {
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
 
@@ -214,7 +223,9 @@ extension OpenAPIDocument {
                 '400': {$ref: '#/components/responses/400'}
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
 
@@ -237,6 +248,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
             post:
@@ -257,6 +269,7 @@ extension OpenAPIDocument {
                 '413': {$ref: '#/components/responses/413'}
                 '415': {$ref: '#/components/responses/415'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
                 '507': {$ref: '#/components/responses/507'}
@@ -276,6 +289,7 @@ extension OpenAPIDocument {
                 '404': {$ref: '#/components/responses/404'}
                 '409': {$ref: '#/components/responses/409'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
                 '507': {$ref: '#/components/responses/507'}
@@ -309,6 +323,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
           /v1/audit/verification:
@@ -323,6 +338,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
 
@@ -351,6 +367,7 @@ extension OpenAPIDocument {
                 '401': {$ref: '#/components/responses/401'}
                 '403': {$ref: '#/components/responses/403'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
             post:
@@ -364,22 +381,5 @@ extension OpenAPIDocument {
                     A repeated request with the same key returns the first one's sandbox (for 24 hours); with another body it is
                     refused with `idempotency_conflict`.
                   schema: {type: string, minLength: 1, maxLength: 128, pattern: '^[!-~]+$'}
-              requestBody:
-                required: true
-                content: {application/json: {schema: {$ref: '#/components/schemas/SandboxSpec'}}}
-              responses:
-                '201':
-                  description: It runs
-                  headers:
-                    Location: {$ref: '#/components/headers/Location'}
-                  content: {application/json: {schema: {$ref: '#/components/schemas/Sandbox'}}}
-                '400': {$ref: '#/components/responses/400'}
-                '401': {$ref: '#/components/responses/401'}
-                '403': {$ref: '#/components/responses/403'}
-                '404': {$ref: '#/components/responses/404'}
-                '408': {$ref: '#/components/responses/408'}
-                '409': {$ref: '#/components/responses/409'}
-                '413': {$ref: '#/components/responses/413'}
-                '415': {$ref: '#/components/responses/415'}
         """# + "\n"
 }

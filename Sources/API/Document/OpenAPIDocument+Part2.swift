@@ -1,8 +1,26 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part2 = #"""
+              requestBody:
+                required: true
+                content: {application/json: {schema: {$ref: '#/components/schemas/SandboxSpec'}}}
+              responses:
+                '201':
+                  description: It runs
+                  headers:
+                    Location: {$ref: '#/components/headers/Location'}
+                  content: {application/json: {schema: {$ref: '#/components/schemas/Sandbox'}}}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -22,6 +40,7 @@ extension OpenAPIDocument {
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
             patch:
@@ -50,6 +69,7 @@ extension OpenAPIDocument {
                 '415': {$ref: '#/components/responses/415'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -68,6 +88,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -89,6 +110,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -110,6 +132,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -131,6 +154,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -152,6 +176,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -171,6 +196,7 @@ extension OpenAPIDocument {
                 '403': {$ref: '#/components/responses/403'}
                 '404': {$ref: '#/components/responses/404'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
 
@@ -198,6 +224,7 @@ extension OpenAPIDocument {
                 '415': {$ref: '#/components/responses/415'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -226,6 +253,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -254,6 +282,7 @@ extension OpenAPIDocument {
                 '415': {$ref: '#/components/responses/415'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -282,6 +311,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -304,6 +334,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -328,6 +359,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -349,37 +381,5 @@ extension OpenAPIDocument {
                       type: object
                       additionalProperties: false
                       required: [signal]
-                      properties:
-                        signal:
-                          description: Number, or name with or without SIG
-                          oneOf:
-                            - {type: integer, minimum: 1, maximum: 64}
-                            - type: string
-                              pattern: '^(SIG)?(HUP|INT|QUIT|ILL|TRAP|ABRT|BUS|FPE|KILL|USR1|SEGV|USR2|PIPE|ALRM|TERM|STKFLT|CHLD|CONT|STOP|TSTP|TTIN|TTOU|URG|XCPU|XFSZ|VTALRM|PROF|WINCH|IO|PWR|SYS)$'
-                              examples: [TERM]
-                        group: {type: boolean, default: true, description: Whether the whole process group gets it}
-              responses:
-                '204': {description: It is sent}
-                '400': {$ref: '#/components/responses/400'}
-                '401': {$ref: '#/components/responses/401'}
-                '403': {$ref: '#/components/responses/403'}
-                '404': {$ref: '#/components/responses/404'}
-                '408': {$ref: '#/components/responses/408'}
-                '409': {$ref: '#/components/responses/409'}
-                '413': {$ref: '#/components/responses/413'}
-                '415': {$ref: '#/components/responses/415'}
-                '422': {$ref: '#/components/responses/422'}
-                '429': {$ref: '#/components/responses/429'}
-                '499': {$ref: '#/components/responses/499'}
-                '500': {$ref: '#/components/responses/500'}
-                '503': {$ref: '#/components/responses/503'}
-                '504': {$ref: '#/components/responses/504'}
-                '507': {$ref: '#/components/responses/507'}
-          /v1/sandboxes/{sandbox}/processes/{process}/stdin:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-              - {$ref: '#/components/parameters/process'}
-            post:
-              operationId: writeStdin
         """# + "\n"
 }

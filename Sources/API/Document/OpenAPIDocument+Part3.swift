@@ -1,6 +1,39 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part3 = #"""
+                      properties:
+                        signal:
+                          description: Number, or name with or without SIG
+                          oneOf:
+                            - {type: integer, minimum: 1, maximum: 64}
+                            - type: string
+                              pattern: '^(SIG)?(HUP|INT|QUIT|ILL|TRAP|ABRT|BUS|FPE|KILL|USR1|SEGV|USR2|PIPE|ALRM|TERM|STKFLT|CHLD|CONT|STOP|TSTP|TTIN|TTOU|URG|XCPU|XFSZ|VTALRM|PROF|WINCH|IO|PWR|SYS)$'
+                              examples: [TERM]
+                        group: {type: boolean, default: true, description: Whether the whole process group gets it}
+              responses:
+                '204': {description: It is sent}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/processes/{process}/stdin:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+              - {$ref: '#/components/parameters/process'}
+            post:
+              operationId: writeStdin
               tags: [processes]
               summary: Write the body to a process's standard input
               parameters:
@@ -19,6 +52,7 @@ extension OpenAPIDocument {
                 '415': {$ref: '#/components/responses/415'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -47,6 +81,7 @@ extension OpenAPIDocument {
                 '415': {$ref: '#/components/responses/415'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -82,6 +117,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -113,6 +149,7 @@ extension OpenAPIDocument {
                 '422': {$ref: '#/components/responses/422'}
                 '426': {$ref: '#/components/responses/426'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -139,6 +176,7 @@ extension OpenAPIDocument {
                 '422': {$ref: '#/components/responses/422'}
                 '426': {$ref: '#/components/responses/426'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -165,6 +203,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -183,6 +222,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/HeadError'}
                 '422': {$ref: '#/components/responses/HeadError'}
                 '429': {$ref: '#/components/responses/HeadError'}
+                '431': {$ref: '#/components/responses/HeadError'}
                 '499': {$ref: '#/components/responses/HeadError'}
                 '500': {$ref: '#/components/responses/HeadError'}
                 '503': {$ref: '#/components/responses/HeadError'}
@@ -211,6 +251,7 @@ extension OpenAPIDocument {
                 '415': {$ref: '#/components/responses/415'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -231,6 +272,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -255,6 +297,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -286,6 +329,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -323,6 +367,7 @@ extension OpenAPIDocument {
                 '415': {$ref: '#/components/responses/415'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -336,50 +381,5 @@ extension OpenAPIDocument {
               tags: [files]
               summary: Move or rename
               requestBody:
-                required: true
-                content:
-                  application/json:
-                    schema:
-                      type: object
-                      additionalProperties: false
-                      required: [from, to]
-                      properties:
-                        from: {$ref: '#/components/schemas/Path'}
-                        to: {$ref: '#/components/schemas/Path'}
-                        overwrite: {type: boolean, default: false}
-              responses:
-                '204': {description: It is moved}
-                '400': {$ref: '#/components/responses/400'}
-                '401': {$ref: '#/components/responses/401'}
-                '403': {$ref: '#/components/responses/403'}
-                '404': {$ref: '#/components/responses/404'}
-                '408': {$ref: '#/components/responses/408'}
-                '409': {$ref: '#/components/responses/409'}
-                '413': {$ref: '#/components/responses/413'}
-                '415': {$ref: '#/components/responses/415'}
-                '422': {$ref: '#/components/responses/422'}
-                '429': {$ref: '#/components/responses/429'}
-                '499': {$ref: '#/components/responses/499'}
-                '500': {$ref: '#/components/responses/500'}
-                '503': {$ref: '#/components/responses/503'}
-                '504': {$ref: '#/components/responses/504'}
-                '507': {$ref: '#/components/responses/507'}
-          /v1/sandboxes/{sandbox}/files/chmod:
-            parameters:
-              - {$ref: '#/components/parameters/sandbox'}
-            post:
-              operationId: changeMode
-              tags: [files]
-              summary: Change permission bits
-              requestBody:
-                required: true
-                content:
-                  application/json:
-                    schema:
-                      type: object
-                      additionalProperties: false
-                      required: [path, mode]
-                      properties:
-                        path: {$ref: '#/components/schemas/Path'}
         """# + "\n"
 }

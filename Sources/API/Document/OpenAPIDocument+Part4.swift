@@ -1,6 +1,52 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part4 = #"""
+                required: true
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      required: [from, to]
+                      properties:
+                        from: {$ref: '#/components/schemas/Path'}
+                        to: {$ref: '#/components/schemas/Path'}
+                        overwrite: {type: boolean, default: false}
+              responses:
+                '204': {description: It is moved}
+                '400': {$ref: '#/components/responses/400'}
+                '401': {$ref: '#/components/responses/401'}
+                '403': {$ref: '#/components/responses/403'}
+                '404': {$ref: '#/components/responses/404'}
+                '408': {$ref: '#/components/responses/408'}
+                '409': {$ref: '#/components/responses/409'}
+                '413': {$ref: '#/components/responses/413'}
+                '415': {$ref: '#/components/responses/415'}
+                '422': {$ref: '#/components/responses/422'}
+                '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
+                '499': {$ref: '#/components/responses/499'}
+                '500': {$ref: '#/components/responses/500'}
+                '503': {$ref: '#/components/responses/503'}
+                '504': {$ref: '#/components/responses/504'}
+                '507': {$ref: '#/components/responses/507'}
+          /v1/sandboxes/{sandbox}/files/chmod:
+            parameters:
+              - {$ref: '#/components/parameters/sandbox'}
+            post:
+              operationId: changeMode
+              tags: [files]
+              summary: Change permission bits
+              requestBody:
+                required: true
+                content:
+                  application/json:
+                    schema:
+                      type: object
+                      additionalProperties: false
+                      required: [path, mode]
+                      properties:
+                        path: {$ref: '#/components/schemas/Path'}
                         mode: {$ref: '#/components/schemas/Mode'}
                         recursive: {type: boolean, default: false}
               responses:
@@ -15,6 +61,7 @@ extension OpenAPIDocument {
                 '415': {$ref: '#/components/responses/415'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -51,6 +98,7 @@ extension OpenAPIDocument {
                 '415': {$ref: '#/components/responses/415'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -87,6 +135,7 @@ extension OpenAPIDocument {
                 '415': {$ref: '#/components/responses/415'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -113,6 +162,7 @@ extension OpenAPIDocument {
                 '409': {$ref: '#/components/responses/409'}
                 '422': {$ref: '#/components/responses/422'}
                 '429': {$ref: '#/components/responses/429'}
+                '431': {$ref: '#/components/responses/431'}
                 '499': {$ref: '#/components/responses/499'}
                 '500': {$ref: '#/components/responses/500'}
                 '503': {$ref: '#/components/responses/503'}
@@ -235,6 +285,12 @@ extension OpenAPIDocument {
               headers:
                 X-Request-ID: {$ref: '#/components/headers/RequestID'}
               content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
+            '431':
+              description: |
+                The request's line or its header fields are too large; the connection is closed
+              headers:
+                X-Request-ID: {$ref: '#/components/headers/RequestID'}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Error'}}}
             '500':
               description: |
                 Something failed that should not: `driver_failed`, `guest_failed`, `oom_killed`, `memory_lost`, `store_failed`, `internal_error`
@@ -325,61 +381,5 @@ extension OpenAPIDocument {
                 - no_such_user # 422
                 - forbidden # 403
                 - rate_limited # 429
-                - request_timeout # 408
-                - upgrade_required # 426
-                - cancelled # 499
-                - driver_failed # 500
-                - guest_failed # 500
-                - store_failed # 500
-                - internal_error # 500
-                - memory_lost # 500
-                - connection_refused # 502
-                - unavailable # 503
-                - overloaded # 503
-                - deadline_exceeded # 504
-                - pids_exhausted # 409
-                - oom_killed # 500
-                - no_space # 507
-            Capacity:
-              type: object
-              required: [memory_mib, cpus, sandboxes]
-              properties:
-                memory_mib: {type: integer, minimum: 0}
-                cpus: {type: number, minimum: 0, description: Cores}
-                sandboxes: {type: integer, minimum: 0, description: With processes}
-            Node:
-              type: object
-              required: [capacity, overcommit, reserved, host, queue]
-              properties:
-                capacity: {$ref: '#/components/schemas/Capacity', description: What the node has for sandboxes}
-                overcommit:
-                  type: object
-                  required: [memory, cpus]
-                  description: The limits of all sandboxes with processes may reach the capacity times these
-                  properties:
-                    memory: {type: number, minimum: 1}
-                    cpus: {type: number, minimum: 1}
-                reserved: {$ref: '#/components/schemas/Capacity', description: Limits of all sandboxes with processes}
-                host:
-                  type: object
-                  required: [memory_total_bytes, memory_available_bytes, memory_reserve_bytes, cpus]
-                  properties:
-                    memory_total_bytes: {type: integer, format: int64}
-                    memory_available_bytes: {type: integer, format: int64}
-                    memory_reserve_bytes: {type: integer, format: int64, description: With less available nothing is started and idle sandboxes are put to standby}
-                    cpus: {type: integer}
-                queue:
-                  type: object
-                  required: [waiting, limit, longest_wait, timeout, fair_label, starting, parallel_starts, leaving]
-                  properties:
-                    waiting: {type: integer, minimum: 0, description: Starts that wait for their turn}
-                    limit: {type: integer, description: How many may wait}
-                    longest_wait: {type: number, description: Seconds}
-                    timeout: {type: number, description: Seconds that a request waits unless it says otherwise}
-                    fair_label: {type: string, description: Waiting requests take turns by this label}
-                    starting: {type: integer, minimum: 0}
-                    parallel_starts: {type: integer, description: How many are started at once}
-                    leaving: {type: integer, minimum: 0, description: Sandboxes that are being put to standby to make room}
-            Usage:
         """# + "\n"
 }

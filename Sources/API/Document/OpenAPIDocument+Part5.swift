@@ -1,6 +1,62 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part5 = #"""
+                - request_timeout # 408
+                - upgrade_required # 426
+                - cancelled # 499
+                - driver_failed # 500
+                - guest_failed # 500
+                - store_failed # 500
+                - internal_error # 500
+                - memory_lost # 500
+                - connection_refused # 502
+                - unavailable # 503
+                - overloaded # 503
+                - deadline_exceeded # 504
+                - pids_exhausted # 409
+                - oom_killed # 500
+                - no_space # 507
+            Capacity:
+              type: object
+              required: [memory_mib, cpus, sandboxes]
+              properties:
+                memory_mib: {type: integer, minimum: 0}
+                cpus: {type: number, minimum: 0, description: Cores}
+                sandboxes: {type: integer, minimum: 0, description: With processes}
+            Node:
+              type: object
+              required: [capacity, overcommit, reserved, host, queue]
+              properties:
+                capacity: {$ref: '#/components/schemas/Capacity', description: What the node has for sandboxes}
+                overcommit:
+                  type: object
+                  required: [memory, cpus]
+                  description: The limits of all sandboxes with processes may reach the capacity times these
+                  properties:
+                    memory: {type: number, minimum: 1}
+                    cpus: {type: number, minimum: 1}
+                reserved: {$ref: '#/components/schemas/Capacity', description: Limits of all sandboxes with processes}
+                host:
+                  type: object
+                  required: [memory_total_bytes, memory_available_bytes, memory_reserve_bytes, cpus]
+                  properties:
+                    memory_total_bytes: {type: integer, format: int64}
+                    memory_available_bytes: {type: integer, format: int64}
+                    memory_reserve_bytes: {type: integer, format: int64, description: With less available nothing is started and idle sandboxes are put to standby}
+                    cpus: {type: integer}
+                queue:
+                  type: object
+                  required: [waiting, limit, longest_wait, timeout, fair_label, starting, parallel_starts, leaving]
+                  properties:
+                    waiting: {type: integer, minimum: 0, description: Starts that wait for their turn}
+                    limit: {type: integer, description: How many may wait}
+                    longest_wait: {type: number, description: Seconds}
+                    timeout: {type: number, description: Seconds that a request waits unless it says otherwise}
+                    fair_label: {type: string, description: Waiting requests take turns by this label}
+                    starting: {type: integer, minimum: 0}
+                    parallel_starts: {type: integer, description: How many are started at once}
+                    leaving: {type: integer, minimum: 0, description: Sandboxes that are being put to standby to make room}
+            Usage:
               type: object
               required: [from, to, items]
               properties:
@@ -25,7 +81,7 @@ extension OpenAPIDocument {
                 limit_gib_seconds: {type: number, minimum: 0, description: The memory limit while it had processes}
                 standby_seconds: {type: number, minimum: 0, description: Asleep on disk}
                 standby_gib_seconds: {type: number, minimum: 0, description: Memory on disk while asleep}
-            Time: {type: string, format: date-time}
+            Time: {type: string, format: date-time, description: 'UTC, in the years 1970 to 2199'}
             Name: {type: string, minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$'}
             SandboxReference:
               type: string
@@ -326,61 +382,5 @@ extension OpenAPIDocument {
               required: [sequence, at, who, from, method, route, request_id]
               properties:
                 sequence: {type: integer}
-                at: {$ref: '#/components/schemas/Time'}
-                who: {type: string, examples: [key_2bq4t6xkz3ma, 'uid:0']}
-                label: {type: string, description: The key's label at that time}
-                from: {type: string, examples: ['127.0.0.1:50122', unix uid=0 pid=4711]}
-                method: {type: string}
-                route: {type: string, examples: ['/v1/sandboxes/{sandbox}/exec']}
-                target: {type: string}
-                request_id: {type: string}
-                status: {type: integer}
-                code: {type: string}
-                duration_ms: {type: number}
-            AuditVerification:
-              type: object
-              required: [intact, rows, head_sequence, head_hash]
-              properties:
-                intact: {type: boolean}
-                broken_at: {type: integer, description: The first row that does not follow from the one before}
-                rows: {type: integer, description: Of which a mutation has two}
-                head_sequence: {type: integer}
-                head_hash: {type: string, description: Kept elsewhere, it shows later that nothing before was replaced}
-            Event:
-              type: object
-              required: [sequence, at, sandbox, type, detail]
-              properties:
-                sequence: {type: integer}
-                at: {$ref: '#/components/schemas/Time'}
-                sandbox: {type: string}
-                name: {type: string}
-                type: {type: string, examples: [sandbox.created, sandbox.standby]}
-                detail: {type: object, additionalProperties: {type: string}}
-            Template:
-              type: object
-              required: [name, version, description, created_at, size_bytes, isolation, default_user, working_directory, environment, limits]
-              properties:
-                name: {type: string}
-                version: {type: string}
-                description: {type: string}
-                created_at: {$ref: '#/components/schemas/Time'}
-                size_bytes: {type: integer}
-                isolation: {type: array, items: {type: string}}
-                default_user: {type: string}
-                working_directory: {type: string}
-                environment: {type: object, additionalProperties: {type: string}}
-                limits: {$ref: '#/components/schemas/LimitsSpec', description: What a sandbox gets that asks for nothing else}
-            Ability:
-              type: object
-              required: [available]
-              properties:
-                available: {type: boolean}
-                reason: {type: string}
-            Capabilities:
-              type: object
-              required: [isolation, network]
-              properties:
-                isolation:
-                  type: array
         """# + "\n"
 }
