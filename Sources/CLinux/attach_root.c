@@ -1,7 +1,9 @@
 // Puts an overlay at the root of a mount namespace from outside. The overlay is made detached, so it is never visible
-// in the host's own namespace, and it disappears with the last process of the namespace that it was attached to.
+// in the host's own namespace, and it disappears with the last process of the namespace that it was attached to. An
+// image that holds the writable layer goes the same way: the overlay is what keeps it mounted.
 #define _GNU_SOURCE
 #include "host.h"
+#include "layer_image.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -70,6 +72,20 @@ static void remove_volatile_mark(const char *work) {
     close(directory);
 }
 
+// The namespace in which the image is mounted is the helper's own: it ends with it.
+static int open_image(const struct nj_root *root) {
+    if (unshare(CLONE_NEWNS) < 0) stop("own namespace");
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) stop("private mounts");
+    const char *step = nj_mount_image(root->image, root->place);
+    if (step != NULL) stop(step);
+    int layer = open(root->place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (layer < 0) stop("layer image");
+    if ((step = nj_prepare_layer(layer, root->upper, root->work, root->is_fresh)) != NULL) stop(step);
+    // From here on the layer's directories are found by their names alone.
+    if (fchdir(layer) < 0) stop("layer image");
+    return layer;
+}
+
 static int make_overlay(const struct nj_root *root) {
     char lower[256] = "", upper[64] = "", work[64] = "";
     for (const char *const *path = root->lower; *path != NULL; path++)
@@ -96,7 +112,9 @@ static int make_overlay(const struct nj_root *root) {
     return mount;
 }
 
-static void attach(pid_t pid, const struct nj_root *root, const char *mount_point) {
+// Returns a descriptor of the image's root, or -1 if there is no image.
+static int attach(pid_t pid, const struct nj_root *root, const char *mount_point) {
+    int layer = root->image == NULL ? -1 : open_image(root);
     int mount = make_overlay(root);
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);
@@ -111,16 +129,22 @@ static void attach(pid_t pid, const struct nj_root *root, const char *mount_poin
     if (chdir(mount_point) < 0) stop("chdir");
     if (syscall(SYS_pivot_root, ".", ".") < 0) stop("pivot_root");
     if (umount2(".", MNT_DETACH) < 0) stop("umount");
+    return layer;
 }
 
-int32_t nj_attach_root(pid_t pid, const struct nj_root *root, const char *mount_point, char *step) {
+int32_t nj_attach_root(
+    pid_t pid, const struct nj_root *root, const char *mount_point, char *step, int32_t *layer
+) {
     struct report report = {.error = EIO, .step = "helper"};
+    *layer = -1;
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0) return errno;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) return errno;
     pid_t helper = fork();
     if (helper == 0) {
         report_descriptor = ends[1];
-        attach(pid, root, mount_point);
+        int descriptor = attach(pid, root, mount_point);
+        report.error = 0;
+        if (nj_send_descriptors(ends[1], &report, sizeof report, &descriptor, descriptor >= 0) < 0) stop("report");
         _exit(0);
     }
     int error = errno;
@@ -129,11 +153,15 @@ int32_t nj_attach_root(pid_t pid, const struct nj_root *root, const char *mount_
         close(ends[0]);
         return error;
     }
+    size_t count = 1;
+    int64_t received = nj_receive_descriptors(ends[0], &report, sizeof report, layer, &count);
     int status = 0;
     while (waitpid(helper, &status, 0) < 0 && errno == EINTR) {}
-    int reported = read(ends[0], &report, sizeof report) == sizeof report;
     close(ends[0]);
-    if (status == 0 && !reported) return 0;
+    if (received == sizeof report && report.error == 0 && status == 0) return 0;
+    if (received != sizeof report) report = (struct report){.error = EIO, .step = "helper"};
+    if (count == 1 && *layer >= 0) close(*layer);
+    *layer = -1;
     memcpy(step, report.step, sizeof report.step);
-    return report.error;
+    return report.error == 0 ? EIO : report.error;
 }

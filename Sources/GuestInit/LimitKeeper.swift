@@ -142,11 +142,13 @@ final class LimitKeeper {
     }
 
     /// Notes on everything that runs which limits are met now.
+    ///
+    /// - Parameter gone: How many processes are known to have ended just now, who may have met the limit.
     @discardableResult
-    func look() -> LimitHits {
+    func look(after gone: UInt64 = 0) -> LimitHits {
         var hits: LimitHits = []
         if isDiskFull() { hits.insert(.disk) }
-        if areProcessesExhausted() { hits.insert(.processes) }
+        if areProcessesExhausted(after: gone) { hits.insert(.processes) }
         if !hits.isEmpty { processes.note(hits) }
         let new = hits.subtracting(met)
         met = hits
@@ -162,12 +164,13 @@ final class LimitKeeper {
             || (root.f_files > 0 && root.f_ffree == 0)
     }
 
-    private func areProcessesExhausted() -> Bool {
+    private func areProcessesExhausted(after gone: UInt64) -> Bool {
         guard let maximumProcesses,
             let text = SmallFile.read(LimitKeeper.groupMount + "/sandbox/pids.current", maximum: 64),
             let current = UInt64(String(decoding: text, as: UTF8.self).filter(\.isNumber))
         else { return false }
-        return current >= maximumProcesses
+        // The kernel refuses a start one early when another is under way.
+        return current + gone + 1 >= maximumProcesses
     }
 
     /// A process could not be started for lack of room for it.

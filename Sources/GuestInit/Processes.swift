@@ -174,7 +174,7 @@ final class Processes {
             guard pid > 0 else { return }
             guard let process = running[pid] else { continue }
             // A process that failed may have met a limit just now.
-            if status != 0 { keeper?.look() }
+            if status != 0 { keeper?.look(after: 1) }
             running[pid] = nil
             let exit = ProcessExit(
                 code: nj_exit_code(status), signal: UInt8(clamping: nj_exit_signal(status)),

@@ -59,6 +59,11 @@ public protocol Execution: Sendable {
     /// - Throws: ``SandboxError`` with `driver_failed` if it failed; the execution may be dead then (see ``ended``).
     @discardableResult
     func checkpoint(to directory: String) async throws -> [String: UInt64]
+    /// Makes all files of a writable layer that is an image durable.
+    ///
+    /// - Throws: ``SandboxError`` with `unsupported` if the layer is a directory, `no_space` or `driver_failed` if the
+    ///   files are not all on the device.
+    func syncFiles() async throws
     /// Host-side usage, cheap enough to be asked every second; never talks to the guest.
     func stats() async throws -> ExecutionStats
     /// Returns when the sandbox's processes have ended, however; at once if they have.
@@ -69,17 +74,27 @@ public protocol Execution: Sendable {
 public struct SandboxRoot: Sendable, Hashable {
     /// Read-only layers, topmost first, each an absolute path of a directory. Shared by many sandboxes.
     public var lower: [String]
-    /// The sandbox's own writable layer and overlayfs's work directory beside it (same file system).
-    public var upper: String
-    public var work: String
+    /// The sandbox's own.
+    public var layer: WritableLayer
     /// Whether the writable layer may be lost when the host crashes (faster: overlayfs `volatile`).
     public var volatile: Bool
-    public init(lower: [String], upper: String, work: String, volatile: Bool) {
+    /// Whether the processes start afresh: then what the guest has put over the init in an image is set aside.
+    public var fresh: Bool
+    public init(lower: [String], layer: WritableLayer, volatile: Bool, fresh: Bool = false) {
         self.lower = lower
-        self.upper = upper
-        self.work = work
+        self.layer = layer
         self.volatile = volatile
+        self.fresh = fresh
     }
+}
+
+/// Where the files are that a sandbox writes.
+public enum WritableLayer: Sendable, Hashable {
+    /// overlayfs's two directories, on one file system of the host, which bounds what is written.
+    case directories(upper: String, work: String)
+    /// An ext4 image whose size is the bound. Only the sandbox's own processes ever see it mounted; `place` is a
+    /// directory that the driver may mount it on where nobody else sees it.
+    case image(path: String, place: String)
 }
 
 public struct StartRequest: Sendable {

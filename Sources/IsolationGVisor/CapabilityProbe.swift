@@ -118,7 +118,9 @@ extension GVisorDriver {
             try DurableFile.replace(
                 directory + "/lower" + GVisorConfiguration.initPath, with: program, mode: 0o755, durable: false)
             return ShimRoot(
-                lower: [directory + "/lower"], upper: directory + "/upper", work: directory + "/work", volatile: true)
+                lower: [directory + "/lower"],
+                layer: .directories(upper: directory + "/upper", work: directory + "/work"), volatile: true,
+                fresh: false)
         }
     }
 

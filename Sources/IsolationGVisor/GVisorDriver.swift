@@ -154,9 +154,7 @@ public final class GVisorDriver: IsolationDriver {
                 guarded: margins)
             if request.isAhead { try slot.cgroup?.setWeight(GVisorSlot.weightAhead) }
         }
-        let root = ShimRoot(
-            lower: request.root.lower, upper: request.root.upper, work: request.root.work,
-            volatile: request.root.volatile)
+        let root = ShimRoot(request.root)
         try Step.slotAssigned.reached()
         _ = try await slot.shim.request(.attachRoot, root.encoded, until: .now + .seconds(10))
         slot.dropLease()

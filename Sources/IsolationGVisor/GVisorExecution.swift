@@ -97,6 +97,15 @@ public final class GVisorExecution: Execution {
         }
     }
 
+    public func syncFiles() async throws {
+        let layer = try await slot.shim.layer(until: callDeadline)
+        do {
+            try await BlockingPool.shared.run { try DurableFile.syncFileSystem(of: layer) }
+        } catch let error as SystemError {
+            throw error.sandboxError(.driverFailed, "The sandbox's files could not be written to the device.")
+        }
+    }
+
     private func memoryInUse() async throws -> UInt64 {
         let cgroup = slot.cgroup
         let sandbox = try await slot.shim.information(until: callDeadline).sandbox

@@ -1,3 +1,4 @@
+internal import Isolation
 internal import LinuxSystem
 internal import SandboxModel
 internal import Shim
@@ -67,5 +68,24 @@ struct ShimClient {
             throw SandboxError(.driverFailed, "The sandbox's shim did not hand over the channel.")
         }
         return descriptor
+    }
+
+    /// A descriptor of the root of the image that is the writable layer. As long as it is open, the image is in use.
+    func layer(until deadline: ContinuousClock.Instant) async throws -> FileDescriptor {
+        guard let descriptor = try await request(.layer, until: deadline).descriptor else {
+            throw SandboxError(.driverFailed, "The sandbox's shim did not hand over the layer.")
+        }
+        return descriptor
+    }
+}
+
+extension ShimRoot {
+    init(_ root: SandboxRoot) {
+        let layer: Layer =
+            switch root.layer {
+            case .directories(let upper, let work): .directories(upper: upper, work: work)
+            case .image(let path, let place): .image(path: path, place: place)
+            }
+        self.init(lower: root.lower, layer: layer, volatile: root.volatile, fresh: root.fresh)
     }
 }

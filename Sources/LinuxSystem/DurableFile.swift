@@ -32,9 +32,14 @@ public enum DurableFile {
     /// Makes everything durable that is on the file system of `path`. For a whole tree this is faster than a sync of
     /// each file, and it needs nobody to walk what a guest made.
     public static func syncFileSystem(of path: String) throws(SystemError) {
-        let file = try FileDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+        try syncFileSystem(of: FileDescriptor.open(path, O_RDONLY | O_DIRECTORY))
+    }
+
+    /// The same for the file system that an open file or directory is on. What could not be written since it was opened
+    /// is an error.
+    public static func syncFileSystem(of file: FileDescriptor) throws(SystemError) {
         let error = nj_sync_file_system(file.raw)
-        guard error == 0 else { throw SystemError(error, "syncfs", path) }
+        guard error == 0 else { throw SystemError(error, "syncfs") }
     }
 
     /// Makes every regular file and directory of a tree durable, the root last. Follows no links. For trees of this

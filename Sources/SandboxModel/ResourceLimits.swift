@@ -9,6 +9,9 @@ public struct ResourceLimits: Sendable, Hashable, Codable {
     public var cpuWeight: Int
     /// Processes and threads; 16 to 65,536. Default 1,024.
     public var pids: Int
+    /// Files that it writes, and what their names need; 64 to 1,048,576. There are as many files as there are units of
+    /// 16 KiB in it. `nil`: as much as there is room on the host.
+    public var diskMiB: Int?
     /// Files that one process may have open; 64 to 1,048,576. Default 65,536.
     public var openFiles: Int
     /// Seconds after which a command is ended whose request names no timeout, 0.001 to 86,400; `nil`: never.
@@ -18,13 +21,14 @@ public struct ResourceLimits: Sendable, Hashable, Codable {
     public var retainedOutput: Int
 
     public init(
-        memoryMiB: Int = 2048, cpus: Double = 2, cpuWeight: Int = 100, pids: Int = 1024, openFiles: Int = 65_536,
-        execTimeout: Double? = nil, retainedOutput: Int = 1 << 20
+        memoryMiB: Int = 2048, cpus: Double = 2, cpuWeight: Int = 100, pids: Int = 1024, diskMiB: Int? = nil,
+        openFiles: Int = 65_536, execTimeout: Double? = nil, retainedOutput: Int = 1 << 20
     ) {
         self.memoryMiB = memoryMiB
         self.cpus = cpus
         self.cpuWeight = cpuWeight
         self.pids = pids
+        self.diskMiB = diskMiB
         self.openFiles = openFiles
         self.execTimeout = execTimeout
         self.retainedOutput = retainedOutput
@@ -36,7 +40,7 @@ public struct ResourceLimits: Sendable, Hashable, Codable {
         self.init(
             memoryMiB: spec.memoryMiB ?? standard.memoryMiB, cpus: spec.cpus ?? standard.cpus,
             cpuWeight: spec.cpuWeight ?? standard.cpuWeight, pids: spec.pids ?? standard.pids,
-            openFiles: spec.openFiles ?? standard.openFiles, execTimeout: spec.execTimeout,
+            diskMiB: spec.diskMiB, openFiles: spec.openFiles ?? standard.openFiles, execTimeout: spec.execTimeout,
             retainedOutput: spec.retainedOutput ?? standard.retainedOutput)
     }
 
@@ -45,6 +49,7 @@ public struct ResourceLimits: Sendable, Hashable, Codable {
         case cpus
         case cpuWeight = "cpu_weight"
         case pids
+        case diskMiB = "disk_mib"
         case openFiles = "open_files"
         case execTimeout = "exec_timeout"
         case retainedOutput = "retained_output"
@@ -57,18 +62,20 @@ public struct LimitsSpec: Sendable, Hashable, Codable {
     public var cpus: Double?
     public var cpuWeight: Int?
     public var pids: Int?
+    public var diskMiB: Int?
     public var openFiles: Int?
     public var execTimeout: Double?
     public var retainedOutput: Int?
 
     public init(
-        memoryMiB: Int? = nil, cpus: Double? = nil, cpuWeight: Int? = nil, pids: Int? = nil, openFiles: Int? = nil,
-        execTimeout: Double? = nil, retainedOutput: Int? = nil
+        memoryMiB: Int? = nil, cpus: Double? = nil, cpuWeight: Int? = nil, pids: Int? = nil, diskMiB: Int? = nil,
+        openFiles: Int? = nil, execTimeout: Double? = nil, retainedOutput: Int? = nil
     ) {
         self.memoryMiB = memoryMiB
         self.cpus = cpus
         self.cpuWeight = cpuWeight
         self.pids = pids
+        self.diskMiB = diskMiB
         self.openFiles = openFiles
         self.execTimeout = execTimeout
         self.retainedOutput = retainedOutput
@@ -77,7 +84,8 @@ public struct LimitsSpec: Sendable, Hashable, Codable {
     public init(_ limits: ResourceLimits) {
         self.init(
             memoryMiB: limits.memoryMiB, cpus: limits.cpus, cpuWeight: limits.cpuWeight, pids: limits.pids,
-            openFiles: limits.openFiles, execTimeout: limits.execTimeout, retainedOutput: limits.retainedOutput)
+            diskMiB: limits.diskMiB, openFiles: limits.openFiles, execTimeout: limits.execTimeout,
+            retainedOutput: limits.retainedOutput)
     }
 
     /// These, and `defaults` where they say nothing.
@@ -85,7 +93,8 @@ public struct LimitsSpec: Sendable, Hashable, Codable {
         LimitsSpec(
             memoryMiB: memoryMiB ?? defaults.memoryMiB, cpus: cpus ?? defaults.cpus,
             cpuWeight: cpuWeight ?? defaults.cpuWeight, pids: pids ?? defaults.pids,
-            openFiles: openFiles ?? defaults.openFiles, execTimeout: execTimeout ?? defaults.execTimeout,
+            diskMiB: diskMiB ?? defaults.diskMiB, openFiles: openFiles ?? defaults.openFiles,
+            execTimeout: execTimeout ?? defaults.execTimeout,
             retainedOutput: retainedOutput ?? defaults.retainedOutput)
     }
 
@@ -94,6 +103,7 @@ public struct LimitsSpec: Sendable, Hashable, Codable {
         case cpus
         case cpuWeight = "cpu_weight"
         case pids
+        case diskMiB = "disk_mib"
         case openFiles = "open_files"
         case execTimeout = "exec_timeout"
         case retainedOutput = "retained_output"
@@ -103,7 +113,8 @@ public struct LimitsSpec: Sendable, Hashable, Codable {
     public func check() throws(SandboxError) {
         let integers: [(Int?, ClosedRange<Double>, CodingKeys)] = [
             (memoryMiB, 128...1_048_576, .memoryMiB), (cpuWeight, 1...10_000, .cpuWeight), (pids, 16...65_536, .pids),
-            (openFiles, 64...1_048_576, .openFiles), (retainedOutput, 4096...Double(16 << 20), .retainedOutput),
+            (diskMiB, 64...1_048_576, .diskMiB), (openFiles, 64...1_048_576, .openFiles),
+            (retainedOutput, 4096...Double(16 << 20), .retainedOutput),
         ]
         for (value, range, key) in integers {
             if let value { try SandboxSpec.check(Double(value), in: range, "limits.\(key.rawValue)") }

@@ -42,8 +42,12 @@ public struct RuntimeConfiguration: Sendable {
     public var admission = AdmissionPolicy()
     /// Bytes of memory that a sandbox takes as soon as it runs, beside what it had in memory when it fell asleep.
     public var freshMemory: Int64 = 64 << 20
+    /// Bytes that must be free on the device for a sandbox to start or wake.
+    public var startSpace: Int64 = 64 << 20
     /// Bytes that a checkpoint leaves free on the device.
     public var reservedSpace: Int64 = 256 << 20
+    /// MiB that a sandbox may write that asks for nothing else; 0: none is bounded, and none may ask for it.
+    public var diskQuota = 0
     /// Sandboxes that are booted ahead, at most: 0 to 64.
     public var preboot = 0
 

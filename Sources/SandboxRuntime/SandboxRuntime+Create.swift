@@ -116,7 +116,7 @@ extension SandboxRuntime {
         }
         // What the template says is part of the sandbox from now on, also when the template says something else later.
         var resolved = spec.value
-        resolved.limits = LimitsSpec(ResourceLimits(spec.value.limits.over(template.resource.limits)))
+        resolved.limits = LimitsSpec(try limits(of: spec, template.resource))
         let spec = try resolved.validated()
         try admission.check(Demand(ResourceLimits(spec.value.limits)))
         let now = clock.now
@@ -130,6 +130,20 @@ extension SandboxRuntime {
             record: record, phase: .creating(transition), template: Prepared(template, spec.value), now: clock.moment)
         try registry.add(sandbox)
         return sandbox
+    }
+
+    /// What is asked for, what the template says where nothing is, and what the server says where that says nothing.
+    func limits(of spec: ValidatedSpec, _ template: TemplateResource) throws -> ResourceLimits {
+        let asked = spec.value.limits.over(template.limits)
+        guard configuration.diskQuota == 0 else {
+            return ResourceLimits(asked.over(LimitsSpec(diskMiB: configuration.diskQuota)))
+        }
+        guard asked.diskMiB == nil else {
+            throw SandboxError(
+                .unsupported, "This server does not bound what a sandbox writes, so limits.disk_mib cannot be had.",
+                hint: "leave it out, or start the server without --disk-quota 0")
+        }
+        return ResourceLimits(asked)
     }
 
     private func create(
@@ -164,7 +178,8 @@ extension SandboxRuntime {
         if let member, let incarnation = try await adopt(member, as: sandbox) {
             return try await owned(incarnation, sandbox, transition)
         }
-        try await storage.createSandbox(sandbox.id, durable: sandbox.durable)
+        try await storage.createSandbox(
+            sandbox.id, durable: sandbox.durable, diskMiB: sandbox.limits.diskMiB)
         try Step.createDirectoriesMade.reached()
         return try await launch(sandbox, transition)
     }

@@ -98,10 +98,11 @@ extension SandboxRuntime {
         guard configuration.preboot > 0, let template = try? await images.template(spec.value.template) else {
             return nil
         }
+        guard let limits = try? limits(of: spec, template.resource) else { return nil }
         return PrebootKind(
             tier: configuration.defaultTier, template: spec.value.template,
             templateVersion: template.resource.version, initLayer: shared.withLock { $0.initLayer },
-            limits: ResourceLimits(spec.value.limits.over(template.resource.limits)), durable: spec.isDurable)
+            limits: limits, durable: spec.isDurable)
     }
 
     private func bootAhead(_ kind: PrebootKind) async {
@@ -109,7 +110,7 @@ extension SandboxRuntime {
         admission.hold(id, Demand(kind.limits))
         do {
             let template = try await images.template(kind.template, version: kind.templateVersion)
-            try await storage.createSandbox(id, durable: kind.durable)
+            try await storage.createSandbox(id, durable: kind.durable, diskMiB: kind.limits.diskMiB)
             let request = try await startRequest(
                 id, execution, rootfs: template.rootfs, initLayer: kind.initLayer, hostname: id.hostname,
                 limits: kind.limits, durable: kind.durable, fresh: true, isAhead: true)

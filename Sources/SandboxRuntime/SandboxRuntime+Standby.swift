@@ -104,7 +104,10 @@ extension SandboxRuntime {
             driverVersion: await capabilities(of: sandbox.tier)?.version ?? "",
             templateVersion: sandbox.templateVersion,
             initLayer: layer, createdAt: clock.now)
-        let bytes = try await storage.commitCheckpoint(manifest, checksums: checksums).bytes
+        let execution = incarnation.execution
+        let bytes = try await storage.commitCheckpoint(manifest, checksums: checksums) {
+            try await execution.syncFiles()
+        }.bytes
         try Step.standbyImageDurable.reached()
         return bytes
     }

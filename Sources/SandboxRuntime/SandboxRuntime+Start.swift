@@ -269,10 +269,19 @@ extension SandboxRuntime {
         _ id: SandboxID, _ execution: ExecutionID, rootfs: String, initLayer: String, hostname: String,
         limits: ResourceLimits, durable: Bool, fresh: Bool, isAhead: Bool = false
     ) async throws -> StartRequest {
+        // A disk inside that meets a full one outside is damaged.
+        guard try await storage.freeSpace() > configuration.startSpace else {
+            throw SandboxError(
+                .noSpace, "The data directory's device is full.", hint: "free some space and try again")
+        }
         try await storage.prepareRoot(of: id, fresh: fresh)
-        let paths = storage.paths(of: id)
+        let layer: WritableLayer =
+            switch try await storage.layer(of: id) {
+            case .directories(let upper, let work): .directories(upper: upper, work: work)
+            case .image(let path, let place): .image(path: path, place: place)
+            }
         let root = SandboxRoot(
-            lower: [storage.initLayerPath(initLayer), rootfs], upper: paths.upper, work: paths.work, volatile: !durable)
+            lower: [storage.initLayerPath(initLayer), rootfs], layer: layer, volatile: !durable, fresh: fresh)
         return StartRequest(
             sandbox: id, execution: execution, root: root, hostname: hostname, limits: limits, isAhead: isAhead)
     }

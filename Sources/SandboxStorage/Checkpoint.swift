@@ -105,16 +105,19 @@ extension DataDirectory {
     /// The sandbox is paused while this runs, so files and memory are of the same moment. When it returns, both survive
     /// a power failure.
     ///
-    /// - Parameter checksums: Of files, by name, as far as they are known; the others are read.
+    /// - Parameters:
+    ///   - checksums: Of files of the image, by name, as far as they are known; the others are read.
+    ///   - syncFiles: Makes the files of an image durable, which only the driver reaches.
     /// - Returns: The manifest as written, with its files.
     public func commitCheckpoint(
-        _ manifest: CheckpointManifest, checksums: [String: UInt64] = [:]
+        _ manifest: CheckpointManifest, checksums: [String: UInt64] = [:],
+        syncFiles: @escaping @Sendable () async throws -> Void
     ) async throws -> CheckpointManifest {
         let paths = paths(of: manifest.sandbox)
         let fresh = paths.newCheckpoint(manifest.generation)
+        async let filesSynced: Void = self.syncFiles(of: paths, mounted: syncFiles)
         // The device and the processor work at the same time.
         async let imageSynced: Void = syncImage(fresh)
-        async let filesSynced: Void = syncFiles(of: manifest.sandbox)
         let files = try await described(fresh, checksums)
         try Step.imageHashed.reached()
         try await imageSynced

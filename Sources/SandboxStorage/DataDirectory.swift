@@ -10,8 +10,10 @@ internal import Synchronization
 /// nightjar.sqlite, api-key   the store's and the API's
 /// templates/NAME/current     → versions/HASH/{template.json,rootfs/}
 /// guest/HASH/.nightjar/init  layer with the init binary, named by its content, never modified
-/// sandboxes/ID/upper, work   writable layer of a sandbox
-/// sandboxes/ID/synced        marks when that layer was last synced to the device
+/// layers/ext4-V-MIB          empty disks, of which new ones are copied
+/// sandboxes/ID/disk.img      writable layer of a sandbox
+/// sandboxes/ID/upper, work   the same where its size is not bounded
+/// sandboxes/ID/synced        marks when those were last synced to the device
 /// sandboxes/ID/checkpoint/N/ its memory while it sleeps, with manifest.json
 /// trash/                     what is being removed
 /// ```
@@ -44,9 +46,10 @@ public final class DataDirectory: Sendable {
                     hint: "stop it, or give this one another data directory")
             }
             self.lock = lock
-            for name in ["sandboxes", "templates", "guest", "trash"] {
+            for name in ["sandboxes", "templates", "guest", "layers", "trash"] {
                 try Files.makeDirectory("\(path)/\(name)", mode: 0o700)
             }
+            try layers.removeUnfinished()
         } catch let error as SystemError {
             throw error.sandboxError(.storeFailed, "The data directory \(path) cannot be used.")
         }
@@ -65,14 +68,22 @@ public final class DataDirectory: Sendable {
         return try await blocking { Int64(clamping: try DiskSpace.free(path)) }
     }
 
-    /// Makes the directories of a new sandbox, and their entries durable if the sandbox is.
-    public func createSandbox(_ id: SandboxID, durable: Bool) async throws {
+    private var layers: LayerImage { LayerImage(prototypes: path + "/layers") }
+
+    /// Makes the directory of a new sandbox with its writable layer, durable if the sandbox is.
+    ///
+    /// - Parameter diskMiB: What it may write; `nil`: as much as there is room on the host.
+    /// - Throws: ``SandboxError`` with `unsupported` if this machine cannot bound it.
+    public func createSandbox(_ id: SandboxID, durable: Bool, diskMiB: Int? = nil) async throws {
         let paths = paths(of: id)
         let parent = path + "/sandboxes"
+        try await blocking { try Files.makeDirectory(paths.root, mode: 0o700) }
+        if let diskMiB { try await layers.make(paths.image, mebibytes: diskMiB, durable: durable) }
         try await blocking {
-            try Files.makeDirectory(paths.root, mode: 0o700)
-            try Files.makeDirectory(paths.upper, mode: 0o755)
-            try Files.makeDirectory(paths.work, mode: 0o700)
+            if diskMiB == nil {
+                try Files.makeDirectory(paths.upper, mode: 0o755)
+                try Files.makeDirectory(paths.work, mode: 0o700)
+            }
             if durable {
                 try DurableFile.sync(paths.root)
                 try DurableFile.sync(parent)
@@ -81,8 +92,8 @@ public final class DataDirectory: Sendable {
     }
 
     public func hasSandbox(_ id: SandboxID) async throws -> Bool {
-        let upper = paths(of: id).upper
-        return try await blocking { Files.exists(upper) }
+        let paths = paths(of: id)
+        return try await blocking { paths.hasImage || Files.exists(paths.upper) }
     }
 
     /// Sandboxes that have a directory here.
@@ -97,28 +108,43 @@ public final class DataDirectory: Sendable {
     /// between. The runtime knows: it lets a layer be mounted again only if the host did not crash, or the layer was
     /// synced (``syncFiles(of:)``).
     ///
-    /// - Parameter fresh: Whether the processes start afresh. Then what the guest put over the init is removed, so that
-    ///   it cannot replace it; a restored guest has those files open and keeps them.
+    /// - Parameter fresh: Whether the processes start afresh. Then what the guest put over the init is removed (in an
+    ///   image the driver does it), so that it cannot replace it; a restored guest has those files open and keeps them.
     public func prepareRoot(of id: SandboxID, fresh: Bool) async throws {
         let paths = paths(of: id)
+        let hasImage = try await blocking { paths.hasImage }
+        if hasImage { try await LayerImage.repairIfNeeded(paths.image) }
         try await blocking {
-            try Files.makeDirectory(paths.work, mode: 0o700)
-            try TreeRemoval.remove(paths.work + "/work/incompat")
-            if fresh { try TreeRemoval.remove(paths.upper + "/.nightjar") }
+            if !hasImage {
+                try Files.makeDirectory(paths.work, mode: 0o700)
+                try TreeRemoval.remove(paths.work + "/work/incompat")
+                if fresh { try TreeRemoval.remove(paths.upper + "/.nightjar") }
+            }
             try Step.rootPrepared.reached()
         }
     }
 
-    /// Makes all files of the writable layer durable.
-    public func syncFiles(of id: SandboxID) async throws {
+    /// What the isolation driver mounts.
+    public func layer(of id: SandboxID) async throws -> SandboxLayer {
         let paths = paths(of: id)
+        return try await blocking {
+            paths.hasImage
+                ? .image(path: paths.image, place: paths.root) : .directories(upper: paths.upper, work: paths.work)
+        }
+    }
+
+    /// Makes all files of the writable layer durable.
+    ///
+    /// - Parameter mounted: Does it for an image, which only the driver reaches.
+    func syncFiles(of paths: SandboxPaths, mounted: @Sendable () async throws -> Void) async throws {
+        if try await blocking({ paths.hasImage }) { return try await mounted() }
         try await blocking { try ChangedFiles.sync(paths.upper, mark: paths.syncMark) }
     }
 
-    /// Bytes that the writable layer occupies.
+    /// Bytes that the writable layer occupies on the host. What was written in the last seconds may be missing.
     public func diskUsage(of id: SandboxID) async throws -> Int64 {
-        let upper = paths(of: id).upper
-        return try await blocking { Int64(clamping: try DiskSpace.used(upper)) }
+        let paths = paths(of: id)
+        return try await blocking { Int64(clamping: try DiskSpace.used(paths.hasImage ? paths.image : paths.upper)) }
     }
 
     /// Takes everything of a sandbox out of its place at once; ``sweepTrash()`` removes it. Nothing happens if there is
@@ -155,11 +181,23 @@ public final class DataDirectory: Sendable {
     }
 }
 
+/// Where the files are that a sandbox writes.
+public enum SandboxLayer: Sendable, Hashable {
+    /// overlayfs's two.
+    case directories(upper: String, work: String)
+    /// An ext4 image, and a directory on which it may be mounted where nobody sees it.
+    case image(path: String, place: String)
+}
+
 /// Where the parts of one sandbox are.
 public struct SandboxPaths: Sendable, Hashable {
     public let root: String
-    public var upper: String { root + "/upper" }
-    public var work: String { root + "/work" }
+    /// The writable layer, if its size is bounded.
+    var image: String { root + "/disk.img" }
+    /// It blocks, for a moment.
+    var hasImage: Bool { Files.exists(image) }
+    var upper: String { root + "/upper" }
+    var work: String { root + "/work" }
     /// Its change time says when the layer was last synced.
     var syncMark: String { root + "/synced" }
     var checkpoints: String { root + "/checkpoint" }

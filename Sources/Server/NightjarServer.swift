@@ -83,6 +83,7 @@ public struct NightjarServer: Sendable {
         var settings = RuntimeConfiguration(initBinary: programs.guestInit)
         settings.admission = options.admission.policy
         settings.preboot = options.preboot
+        settings.diskQuota = options.diskQuota
         let runtime = SandboxRuntime(
             store: store, usage: store, drivers: [ability.tier: driver], storage: storage,
             images: TemplateStore(directory: storage),

@@ -28,6 +28,9 @@ public struct ServerOptions: Sendable {
     public var accessLimits = AccessLimits()
     /// `NIGHTJAR_PREBOOT`: how many sandboxes are booted ahead for creations to come, at most; 0 to 64.
     public var preboot = 4
+    /// `NIGHTJAR_DISK_QUOTA`: MiB that a sandbox may write that asks for nothing else, 64 to 1,048,576; 0: no sandbox is
+    /// bounded.
+    public var diskQuota = 10_240
     /// `NIGHTJAR_LIBEXEC`: where `nightjar-init` and `nightjar-shim` are. Default: beside this program.
     public var libexec: String?
     /// `NIGHTJAR_RUNSC`: runsc's path. Default: looked up in `PATH` and the usual directories.
@@ -82,6 +85,10 @@ public struct ServerOptions: Sendable {
         if let count = try number("RATE_BURST", 1...1_000_000) { accessLimits.burst = count }
         if let count = try number("KEY_STREAMS", 1...8192) { accessLimits.concurrentStreams = count }
         if let count = try number("PREBOOT", 0...64) { preboot = count }
+        if let count = try number("DISK_QUOTA", 0...1_048_576) {
+            guard count == 0 || count >= 64 else { throw wrong("DISK_QUOTA", "0, or a number from 64 to 1048576") }
+            diskQuota = count
+        }
     }
 
     public var socketPath: String { runDirectory + "/nightjar.sock" }

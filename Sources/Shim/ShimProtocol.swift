@@ -18,6 +18,8 @@ public enum ShimOperation: UInt8, Sendable {
     case watch = 5
     /// Payload: ``ShimMarks``. Watches the sandbox's memory from now on.
     case guardMemory = 6
+    /// Answered with a descriptor of the writable layer's file system attached; fails if the layer is a directory.
+    case layer = 7
 }
 
 /// Framing, the same in both directions.
@@ -55,31 +57,63 @@ public enum ShimMessage {
 
 /// The layers of a sandbox's root, as they travel.
 public struct ShimRoot: Sendable, Hashable {
-    /// Topmost first.
-    public var lower: [String]
-    public var upper: String
-    public var work: String
-    public var volatile: Bool
-
-    public init(lower: [String], upper: String, work: String, volatile: Bool) {
-        self.lower = lower
-        self.upper = upper
-        self.work = work
-        self.volatile = volatile
+    /// Where the writable layer is.
+    public enum Layer: Sendable, Hashable {
+        /// overlayfs's two directories, on one file system.
+        case directories(upper: String, work: String)
+        /// An ext4 image, and a directory to mount it on where nobody else sees it.
+        case image(path: String, place: String)
     }
 
-    /// A flag and then the paths, each ended by NUL, which no path contains.
+    private struct Flags: OptionSet {
+        var rawValue: UInt8
+        static let volatile = Flags(rawValue: 1)
+        static let fresh = Flags(rawValue: 2)
+        static let image = Flags(rawValue: 4)
+        static let known: Flags = [.volatile, .fresh, .image]
+    }
+
+    /// Topmost first.
+    public var lower: [String]
+    public var layer: Layer
+    public var volatile: Bool
+    /// Whether what the guest put over the init is set aside; in an image only.
+    public var fresh: Bool
+
+    public init(lower: [String], layer: Layer, volatile: Bool, fresh: Bool) {
+        self.lower = lower
+        self.layer = layer
+        self.volatile = volatile
+        self.fresh = fresh
+    }
+
+    /// Flags and then the paths, each ended by NUL, which no path contains.
     public var encoded: [UInt8] {
-        [volatile ? 1 : 0] + ([upper, work] + lower).flatMap { Array($0.utf8) + [0] }
+        var flags: Flags = volatile ? .volatile : []
+        if fresh { flags.insert(.fresh) }
+        let own: [String]
+        switch layer {
+        case .directories(let upper, let work): own = [upper, work]
+        case .image(let path, let place):
+            own = [path, place]
+            flags.insert(.image)
+        }
+        return [flags.rawValue] + (own + lower).flatMap { Array($0.utf8) + [0] }
     }
 
     /// `nil` if the bytes are not what ``encoded`` makes.
     public init?(_ bytes: some BidirectionalCollection<UInt8>) {
-        guard let flag = bytes.first, flag <= 1, bytes.last == 0 else { return nil }
+        guard let flags = bytes.first.map(Flags.init(rawValue:)), flags.isSubset(of: .known), bytes.last == 0 else {
+            return nil
+        }
         let paths = bytes.dropFirst().dropLast().split(separator: 0, omittingEmptySubsequences: false)
             .map { String(decoding: $0, as: UTF8.self) }
         guard (3...10).contains(paths.count), paths.allSatisfy({ $0.utf8.first == 0x2F }) else { return nil }
-        self.init(lower: Array(paths[2...]), upper: paths[0], work: paths[1], volatile: flag == 1)
+        self.init(
+            lower: Array(paths[2...]),
+            layer: flags.contains(.image)
+                ? .image(path: paths[0], place: paths[1]) : .directories(upper: paths[0], work: paths[1]),
+            volatile: flags.contains(.volatile), fresh: flags.contains(.fresh))
     }
 }
 

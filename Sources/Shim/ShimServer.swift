@@ -144,6 +144,9 @@ struct ShimServer {
         case .guardMemory:
             let failed = ShimMarks(payload).map { !slot.guardMemory($0) } ?? true
             send(client, ShimMessage.answer(.guardMemory, failed: failed))
+        case .layer:
+            let layer = slot.layer >= 0 ? slot.layer : nil
+            send(client, ShimMessage.answer(.layer, failed: layer == nil), descriptor: layer)
         case .watch:
             if slot.state == .ended {
                 send(client, ending)

@@ -27,6 +27,8 @@ struct Slot {
     private(set) var channel: Int32 = -1
     /// Where the guest's standard error arrives; -1 when it is no longer read.
     private(set) var errors: Int32 = -1
+    /// The root of the image that is the writable layer; -1: there is none. It keeps the image mounted.
+    private(set) var layer: Int32 = -1
     private var errorLog: Int32 = -1
     private var errorCount = 0
     /// The end of what came last, for messages.
@@ -191,12 +193,21 @@ struct Slot {
     mutating func attach(_ root: ShimRoot) -> String? {
         guard state == .created else { return "the slot is \(state.rawValue)" }
         var step = [CChar](repeating: 0, count: 32)
+        let own: [String]
+        var hasImage = false
+        switch root.layer {
+        case .directories(let upper, let work): own = [upper, work, "", ""]
+        case .image(let path, let place):
+            own = ["upper", "work", path, place]
+            hasImage = true
+        }
         let error = withCStrings(root.lower) { lower in
-            withCStrings([root.upper, root.work]) { own in
+            withCStrings(own) { own in
                 lower.map { UnsafePointer($0) }.withUnsafeBufferPointer { lower in
                     var description = nj_root(
-                        lower: lower.baseAddress, upper: own[0], work: own[1], is_volatile: root.volatile ? 1 : 0)
-                    return nj_attach_root(gofer, &description, arguments.mountPoint, &step)
+                        lower: lower.baseAddress, upper: own[0], work: own[1], image: hasImage ? own[2] : nil,
+                        place: own[3], is_fresh: root.fresh ? 1 : 0, is_volatile: root.volatile ? 1 : 0)
+                    return nj_attach_root(gofer, &description, arguments.mountPoint, &step, &layer)
                 }
             }
         }

@@ -208,8 +208,8 @@ import Yams
                 stateChangedAt: time, lastActiveAt: time, idleAt: time, expiresAt: time, wakes: 0, checkpointBytes: 0,
                 problem: .init(code: .noSpace, message: "", at: time)))
         try check("LifecycleSpec", LifecyclePolicy(maxAge: 1))
-        try check("LimitsSpec", ResourceLimits(execTimeout: 1))
-        try check("LimitsSpec", LimitsSpec(ResourceLimits(execTimeout: 1)))
+        try check("LimitsSpec", ResourceLimits(diskMiB: 64, execTimeout: 1))
+        try check("LimitsSpec", LimitsSpec(ResourceLimits(diskMiB: 64, execTimeout: 1)))
         try check("SandboxSpec", SandboxSpec(name: "x"))
         try check("Output", OutputResource(chunks: [], nextOffset: 0, exit: exit))
         try check("OutputChunk", OutputChunkResource(offset: 0, stream: "", dataBase64: ""))

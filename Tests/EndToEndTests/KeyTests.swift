@@ -40,7 +40,8 @@ extension EndToEnd {
                 let key = try #require(try await server.client.keys().first { $0.label == "mine" })
                 try await server.restart()
                 let client = NightjarClient(
-                    ClientConfiguration(endpoint: .tcp(host: "127.0.0.1", port: try server.port()), apiKey: secret))
+                    ClientConfiguration(
+                        endpoint: .tcp(host: "127.0.0.1", port: try await server.port()), apiKey: secret))
                 _ = try await client.allSandboxes()
                 let listed = try await server.nightjar("key", "ls")
                 #expect(listed.text.contains(key.id) && !listed.text.contains(secret))
@@ -62,7 +63,7 @@ extension EndToEnd {
                 try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
                 try await server.start()
                 let client = NightjarClient(
-                    ClientConfiguration(endpoint: .tcp(host: "127.0.0.1", port: try server.port()), apiKey: old))
+                    ClientConfiguration(endpoint: .tcp(host: "127.0.0.1", port: try await server.port()), apiKey: old))
                 #expect(try await client.keys().map(\.id) == ["key_file"])
                 await client.close()
             }
@@ -71,19 +72,21 @@ extension EndToEnd {
 }
 
 extension TestServer {
-    /// The TCP port, from the line by which the server says that it is ready.
-    func port() throws -> Int {
-        let log = try String(contentsOfFile: logPath, encoding: .utf8)
-        guard let line = log.split(separator: "\n").last(where: { $0.contains("is ready") }),
-            let match = line.firstMatch(of: /http:\/\/127\.0\.0\.1:([0-9]+)/), let port = Int(match.1)
-        else { throw TestFailure("the log does not tell the port") }
-        return port
+    /// The TCP port, from the line by which the server says that it is ready. It comes a little after the server answers
+    /// on its socket; the line of the one before it does not count.
+    func port() async throws -> Int {
+        try await eventually("the log tells the port") {
+            guard let line = lastLog().split(separator: "\n").first(where: { $0.contains("is ready") }),
+                let match = line.firstMatch(of: /http:\/\/127\.0\.0\.1:([0-9]+)/)
+            else { return nil }
+            return Int(match.1)
+        }
     }
 
     /// A client by TCP with a new key.
     func client(with scope: AccessScope) async throws -> NightjarClient {
         let key = try await client.createKey(KeyRequest(scopes: [scope]))
         return NightjarClient(
-            ClientConfiguration(endpoint: .tcp(host: "127.0.0.1", port: try port()), apiKey: key.secret))
+            ClientConfiguration(endpoint: .tcp(host: "127.0.0.1", port: try await port()), apiKey: key.secret))
     }
 }

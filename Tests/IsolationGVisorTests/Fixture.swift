@@ -85,7 +85,9 @@ final class Fixture: Sendable {
         }
         return StartRequest(
             sandbox: SandboxID(), execution: execution,
-            root: SandboxRoot(lower: lower ?? template, upper: layer + "/upper", work: layer + "/work", volatile: true),
+            root: SandboxRoot(
+                lower: lower ?? template,
+                layer: .directories(upper: layer + "/upper", work: layer + "/work"), volatile: true),
             hostname: "box", limits: limits)
     }
 
@@ -173,4 +175,14 @@ func eventually(
         try await Task.sleep(for: .milliseconds(10))
     }
     Issue.record(what, sourceLocation: sourceLocation)
+}
+
+extension SandboxRoot {
+    /// Where its files are.
+    var upper: String {
+        switch layer {
+        case .directories(let upper, _): upper
+        case .image(let path, _): path
+        }
+    }
 }

@@ -196,6 +196,8 @@ struct FakeExecution: Execution {
         return [:]
     }
 
+    func syncFiles() async throws { try alive() }
+
     func stats() async throws -> ExecutionStats {
         ExecutionStats(cpuNanoseconds: processes.state.withLock { $0.cpu }, memoryBytes: 1 << 20, processes: 1)
     }
@@ -258,3 +260,13 @@ final class FakeDriver: IsolationDriver {
 }
 
 let quiet = Logger(label: "tests") { _ in SwiftLogNoOpLogHandler() }
+
+extension SandboxRoot {
+    /// Where its files are.
+    var upper: String {
+        switch layer {
+        case .directories(let upper, _): upper
+        case .image(let path, _): path
+        }
+    }
+}

@@ -182,7 +182,8 @@ struct MachineTests {
 
     private func withIncarnation(_ body: (Incarnation) async throws -> Void) async throws {
         let world = FakeWorld()
-        let root = SandboxRoot(lower: [], upper: "/nowhere", work: "/nowhere", volatile: true)
+        let root = SandboxRoot(
+            lower: [], layer: .directories(upper: "/nowhere", work: "/nowhere"), volatile: true)
         let request = StartRequest(
             sandbox: SandboxID(), execution: ExecutionID(), root: root, hostname: "x", limits: ResourceLimits())
         let execution = try await FakeDriver(world: world).start(request)

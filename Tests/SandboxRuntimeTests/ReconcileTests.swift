@@ -146,7 +146,8 @@ struct ReconcileTests {
         let stranger = SandboxID()
         try FileManager.default.createDirectory(
             atPath: node.path + "/sandboxes/\(stranger)/upper", withIntermediateDirectories: true)
-        let root = SandboxRoot(lower: [], upper: "/nowhere", work: "/nowhere", volatile: true)
+        let root = SandboxRoot(
+            lower: [], layer: .directories(upper: "/nowhere", work: "/nowhere"), volatile: true)
         _ = node.world.begin(
             StartRequest(
                 sandbox: stranger, execution: ExecutionID(), root: root, hostname: "x", limits: ResourceLimits()),

@@ -88,7 +88,7 @@ struct StorageTests {
         await #expect(throws: UnusableCheckpoint.self) {
             try await directory.validateCheckpoint(of: id, generation: 1)
         }
-        let written = try await directory.commitCheckpoint(manifest(id, 1))
+        let written = try await directory.commitCheckpoint(manifest(id, 1)) {}
         #expect(written.bytes == 9 << 20 + 5)
         #expect(try await directory.validateCheckpoint(of: id, generation: 1) == written)
         await #expect(throws: UnusableCheckpoint.self) {
@@ -109,7 +109,7 @@ struct StorageTests {
         let size = (9 << 20) + 5
         try Data((0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31) }).write(
             to: URL(fileURLWithPath: place + "/pages.img"))
-        let written = try await directory.commitCheckpoint(manifest(id, 1))
+        let written = try await directory.commitCheckpoint(manifest(id, 1)) {}
         let image = directory.paths(of: id).checkpoint(1) + "/pages.img"
         for offset in [0, 1, (1 << 20) - 1, 1 << 20, 5_000_001, size - 6, size - 1] {
             let file = open(image, O_RDWR)
@@ -132,7 +132,7 @@ struct StorageTests {
         let id = SandboxID()
         try await directory.createSandbox(id, durable: true)
         try writeText("x", to: try await directory.beginCheckpoint(of: id, generation: 1) + "/a.img")
-        _ = try await directory.commitCheckpoint(manifest(id, 1))
+        _ = try await directory.commitCheckpoint(manifest(id, 1)) {}
         let file = directory.paths(of: id).checkpoint(1) + "/manifest.json"
         let text = try readText(file)
         for (part, other) in [("\"init_layer\" : \"x\"", "\"init_layer\" : \"y\""), ("a.img", "b.img"), ("v1", "v2")] {
@@ -177,7 +177,7 @@ struct StorageTests {
         try await directory.createSandbox(id, durable: true)
         for generation in 1...3 {
             try writeText("x", to: try await directory.beginCheckpoint(of: id, generation: generation) + "/a")
-            if generation < 3 { _ = try await directory.commitCheckpoint(manifest(id, generation)) }
+            if generation < 3 { _ = try await directory.commitCheckpoint(manifest(id, generation)) {} }
         }
         try await directory.discardCheckpoints(of: id, through: 1)
         #expect(
@@ -208,9 +208,9 @@ struct StorageTests {
         try writeText("a", to: upper + "/a")
         try files.createSymbolicLink(atPath: upper + "/dangling", withDestinationPath: "/nowhere")
         #expect(mkfifo(upper + "/fifo", 0o600) == 0)
-        try await directory.syncFiles(of: id)
+        try await directory.syncFiles(of: directory.paths(of: id)) {}
         for index in 0..<(ChangedFiles.limit + 50) { try writeText("x", to: upper + "/f\(index)") }
-        try await directory.syncFiles(of: id)
+        try await directory.syncFiles(of: directory.paths(of: id)) {}
         #expect(files.fileExists(atPath: directory.paths(of: id).root + "/synced"))
     }
 

@@ -78,6 +78,7 @@ extension OpenAPIDocument {
                 cpus: {type: number, minimum: 0.1, maximum: 256, default: 2}
                 cpu_weight: {type: integer, minimum: 1, maximum: 10000, default: 100, description: Share of the CPU when there is not enough for all sandboxes}
                 pids: {type: integer, minimum: 16, maximum: 65536, default: 1024}
+                disk_mib: {type: integer, minimum: 64, maximum: 1048576, description: 'MiB of files that it writes; default: what the server says, 10240 unless it was started with another --disk-quota'}
                 open_files: {type: integer, minimum: 64, maximum: 1048576, default: 65536, description: Per process}
                 exec_timeout: {type: number, minimum: 0.001, maximum: 86400, description: 'Seconds after which a command is ended that names no timeout; default: never'}
                 retained_output: {type: integer, minimum: 4096, maximum: 16777216, default: 1048576, description: 'Bytes of output kept of each process, unless its request says otherwise'}
@@ -380,6 +381,5 @@ extension OpenAPIDocument {
               properties:
                 isolation:
                   type: array
-                  items:
         """# + "\n"
 }

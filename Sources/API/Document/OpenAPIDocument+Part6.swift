@@ -1,6 +1,7 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part6 = #"""
+                  items:
                     type: object
                     required: [name, version, run, pause, standby, limits]
                     properties:

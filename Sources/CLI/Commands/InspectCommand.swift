@@ -28,7 +28,8 @@ struct InspectCommand: AsyncParsableCommand, FormattedCommand {
             ["when idle", idle(resource)], ["expires", resource.expiresAt?.description ?? "never"],
             [
                 "limits",
-                "\(resource.limits.memoryMiB) MiB, \(resource.limits.cpus) cores, \(resource.limits.pids) processes",
+                "\(resource.limits.memoryMiB) MiB, \(resource.limits.cpus) cores, \(resource.limits.pids) processes, "
+                    + (resource.limits.diskMiB.map { "\($0) MiB of files" } ?? "files as the host has room"),
             ],
             ["wakes", "\(resource.wakes)"],
         ]

@@ -10,8 +10,8 @@ struct ServeCommand: AsyncParsableCommand {
             Needs root. Listens on a Unix socket in the run directory, which needs no key, and on TCP, where the key of the \
             data directory's api-key file is needed. Ends on SIGTERM; sandboxes go on and the next server takes them over. \
             Each option can be given in the environment instead: NIGHTJAR_DATA_DIR, NIGHTJAR_RUN_DIR, NIGHTJAR_LISTEN, \
-            NIGHTJAR_LOG_LEVEL, NIGHTJAR_LOG_FORMAT, NIGHTJAR_PREWARM, NIGHTJAR_PREBOOT, NIGHTJAR_RATE_LIMIT, \
-            NIGHTJAR_RATE_BURST, NIGHTJAR_KEY_STREAMS, NIGHTJAR_LIBEXEC, NIGHTJAR_RUNSC, and \
+            NIGHTJAR_LOG_LEVEL, NIGHTJAR_LOG_FORMAT, NIGHTJAR_PREWARM, NIGHTJAR_PREBOOT, NIGHTJAR_DISK_QUOTA, \
+            NIGHTJAR_RATE_LIMIT, NIGHTJAR_RATE_BURST, NIGHTJAR_KEY_STREAMS, NIGHTJAR_LIBEXEC, NIGHTJAR_RUNSC, and \
             NIGHTJAR_CAPACITY_MEMORY and so on for the options about capacity.
 
               nightjar serve
@@ -43,6 +43,11 @@ struct ServeCommand: AsyncParsableCommand {
     var keyStreams: Int?
     @Option(help: "Sandboxes that are booted ahead for creations to come, at most; 0 to 64. (default: 4)")
     var preboot: Int?
+    @Option(
+        help:
+            "MiB that a sandbox may write that asks for nothing else, from 64; 0: no sandbox is bounded. (default: 10240)"
+    )
+    var diskQuota: Int?
     @Option(help: "Where nightjar-init and nightjar-shim are. (default: beside this program)")
     var libexec: String?
     @Option(help: "The runsc to use. (default: the one in PATH)")
@@ -54,7 +59,7 @@ struct ServeCommand: AsyncParsableCommand {
         let flags = [
             "DATA_DIR": dataDir, "RUN_DIR": runDir, "LISTEN": listen, "LOG_LEVEL": logLevel, "LOG_FORMAT": logFormat,
             "PREWARM": prewarm.map(String.init), "PREBOOT": preboot.map(String.init), "LIBEXEC": libexec,
-            "RUNSC": runsc,
+            "RUNSC": runsc, "DISK_QUOTA": diskQuota.map(String.init),
             "RATE_LIMIT": rateLimit.map(String.init), "RATE_BURST": rateBurst.map(String.init),
             "KEY_STREAMS": keyStreams.map(String.init),
         ]

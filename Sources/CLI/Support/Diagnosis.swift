@@ -34,7 +34,7 @@ struct Diagnosis: Sendable {
     func findings() async -> [Finding] {
         [
             system(), user(), await runsc(), fileSystem(), cgroups(), helper("nightjar-init"), helper("nightjar-shim"),
-            directory(), keyFile(), space(), template(), socket(), answering(),
+            directory(), keyFile(), space(), diskQuota(), template(), socket(), answering(),
         ]
     }
 
@@ -162,6 +162,25 @@ struct Diagnosis: Sendable {
             what: "disk space", verdict: isEnough ? .ok : .warning,
             detail: "\(Human.bytes(Int64(clamping: free))) free for \(dataDirectory)",
             hint: isEnough ? nil : "each sleeping sandbox needs as much as it has in memory")
+    }
+
+    /// What bounds the files that a sandbox writes: an ext4 image on a loop device.
+    private func diskQuota() -> Finding {
+        let tools = ["mke2fs", "e2fsck"].filter { !Self.isInstalled($0) }
+        let hasLoop = access("/dev/loop-control", F_OK) == 0
+        let isThere = hasLoop && tools.isEmpty
+        return Finding(
+            what: "disk quota", verdict: isThere ? .ok : .failure,
+            detail: isThere
+                ? "loop devices and e2fsprogs"
+                : hasLoop ? "\(tools.joined(separator: " and ")) not found" : "no loop devices",
+            hint: isThere
+                ? nil
+                : (hasLoop ? "apt-get install e2fsprogs" : "modprobe loop") + ", or serve with --disk-quota 0")
+    }
+
+    private static func isInstalled(_ tool: String) -> Bool {
+        ["/usr/sbin/", "/sbin/"].contains { access($0 + tool, X_OK) == 0 }
     }
 
     private func template() -> Finding {

@@ -44,6 +44,9 @@ struct SandboxOptions: ParsableArguments {
     @Option(help: "Upper bound of its processes and threads.")
     var pids: Int?
 
+    @Option(help: "Upper bound of the files that it writes in MiB.")
+    var disk: Int?
+
     @Option(help: "Its share of the CPU when there is not enough, 1 to 10000; the others have 100.")
     var cpuWeight: Int?
 
@@ -63,8 +66,8 @@ struct SandboxOptions: ParsableArguments {
         spec.lifecycle.maxAge = maxAge
         spec.lifecycle.autoResume = !noAutoResume
         spec.limits = LimitsSpec(
-            memoryMiB: memory, cpus: cpus, cpuWeight: cpuWeight, pids: pids, openFiles: openFiles,
-            execTimeout: execTimeout, retainedOutput: retainedOutput)
+            memoryMiB: memory, cpus: cpus, cpuWeight: cpuWeight, pids: pids, diskMiB: disk,
+            openFiles: openFiles, execTimeout: execTimeout, retainedOutput: retainedOutput)
         return spec
     }
 }

@@ -49,15 +49,28 @@ int64_t nj_peer_user(int32_t socket);
 struct nj_root {
     /// Topmost first; ends with NULL; at most 8.
     const char *const *lower;
+    /// Directories of one file system, or, with an image, the names `upper` and `work` in its root.
     const char *upper;
     const char *work;
+    /// An ext4 image that holds the writable layer; NULL: there is none.
+    const char *image;
+    /// A directory on which the image may be mounted, where only the caller's helper sees it.
+    const char *place;
+    /// Non-zero: what the guest put over the init is set aside.
+    int32_t is_fresh;
     /// Non-zero: the upper layer need not survive a crash of the machine.
     int32_t is_volatile;
 };
 /// Mounts an overlay and makes it the root of the mount namespace that process `pid` is in, without it ever showing in
 /// the caller's namespace. `mount_point` is an empty directory within that process's root. Forks: only for processes
-/// with one thread. Returns 0, or an errno with the name of the step that failed in `step` (at least 32 bytes).
-int32_t nj_attach_root(pid_t pid, const struct nj_root *root, const char *mount_point, char *step);
+/// with one thread. Returns 0, or an errno with the name of the step that failed in `step` (at least 32 bytes). With an
+/// image, `*layer` becomes a descriptor of its root directory, close-on-exec; else -1.
+int32_t nj_attach_root(
+    pid_t pid, const struct nj_root *root, const char *mount_point, char *step, int32_t *layer);
+
+/// Waits until nobody else has the file open, a loop device included. Blocks, in steps of half a millisecond. Returns 0
+/// or an errno: EBUSY when the time is over.
+int32_t nj_await_sole_use(int32_t file, int32_t milliseconds);
 
 /// Children of this process that ended are its own to reap, and so are orphaned grandchildren. Returns 0 or an errno.
 int32_t nj_become_subreaper(void);

@@ -6,6 +6,10 @@ enum EvilInit {
         #!/usr/bin/python3
         import os, random, struct, time
 
+        # Both are one socket, and gVisor may hand it over as one that does not wait.
+        os.set_blocking(0, True)
+        os.set_blocking(1, True)
+
         MARKER = b"\x01NJ-HOST-SESSION"
         OPEN, DATA, CREDIT, MESSAGE, CLOSE, PING, PONG = range(1, 8)
         FINAL, MORE, END = 4, 8, 2

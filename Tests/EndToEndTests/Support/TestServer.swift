@@ -20,6 +20,14 @@ final class TestServer: Sendable {
     /// Where it finds what it is told to do at its steps.
     var ordersPath: String { directory + "/orders" }
     var logPath: String { directory + "/server.log" }
+    private let logStart = Mutex<UInt64>(0)
+    /// What the server that was started last has written.
+    func lastLog() -> String {
+        guard let file = FileHandle(forReadingAtPath: logPath) else { return "" }
+        let start = logStart.withLock { $0 }
+        guard (try? file.seek(toOffset: start)) != nil, let bytes = try? file.readToEnd() else { return "" }
+        return String(decoding: bytes, as: UTF8.self)
+    }
 
     /// More options of `serve`. Without any, nothing is booted ahead.
     private let options: [String]
@@ -97,7 +105,8 @@ final class TestServer: Sendable {
     @discardableResult
     func launch() throws -> ChildProgram {
         guard let log = FileHandle(forUpdatingAtPath: logPath) else { throw TestFailure("there is no log") }
-        try log.seekToEnd()
+        let offset = try log.seekToEnd()
+        logStart.withLock { $0 = offset }
         let variables = TestEnvironment.childVariables.merging(["NIGHTJAR_LIBEXEC": programs]) { $1 }
             .merging(self.variables.withLock { $0 }) { $1 }
         let arguments =
