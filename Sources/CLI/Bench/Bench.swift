@@ -153,9 +153,9 @@ struct Bench: Sendable {
         return try await client.create(spec).id.rawValue
     }
 
-    /// At most 3 s: a server may be told to boot none.
+    /// At most 8 s: a server may be told to boot none, and puts it off while the machine is busy.
     private func untilPrebooted() async throws {
-        for _ in 0..<300 {
+        for _ in 0..<800 {
             if try await client.health().prebooted > 0 { return }
             try await Task.sleep(for: .milliseconds(10))
         }
