@@ -381,6 +381,5 @@ extension OpenAPIDocument {
               type: object
               required: [sequence, at, who, from, method, route, request_id]
               properties:
-                sequence: {type: integer}
         """# + "\n"
 }

@@ -1,6 +1,7 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part6 = #"""
+                sequence: {type: integer}
                 at: {$ref: '#/components/schemas/Time'}
                 who: {type: string, examples: [key_2bq4t6xkz3ma, 'uid:0']}
                 label: {type: string, description: The key's label at that time}
