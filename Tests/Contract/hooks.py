@@ -164,6 +164,9 @@ def before_call(context, case, kwargs):
 
 
 def code_of(response):
+    # An answer to HEAD has no body; this status has one code only.
+    if response.status_code == 429:
+        return "rate_limited"
     try:
         return json.loads(response.content)["error"]["code"]
     except (ValueError, KeyError, TypeError):
