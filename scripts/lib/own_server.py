@@ -83,8 +83,7 @@ class Server:
                 self.call("DELETE", "/v1/sandboxes/" + item["id"])
 
     def sweep(self):
-        """Ends what still names this server's directory after its end, and counts it. A frozen process must be thawed."""
-        count = 0
+        """Ends what still names this server's directory after a bad end. A frozen process must be thawed."""
         for pid in filter(str.isdecimal, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
@@ -97,10 +96,8 @@ class Server:
                     with open(state, "w") as file:
                         file.write("THAWED")
                 os.kill(int(pid), signal.SIGKILL)
-                count += 1
             except OSError:
                 continue
-        return count
 
     def stop(self):
         """Removes all sandboxes, ends the server and deletes its directories. A server that had ended by itself, or could
@@ -121,8 +118,8 @@ class Server:
                 problem = problem or f"the server could not be ended in order: {error}\n{self.tail()}"
                 self.process.kill()
                 self.process.wait()
-        if left := self.sweep():
-            problem = problem or f"{left} processes were left behind"
+        if problem:
+            self.sweep()
         shutil.rmtree(self.directory)
         if problem:
             raise Failure(problem)
