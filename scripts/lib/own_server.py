@@ -82,6 +82,23 @@ class Server:
             for item in items:
                 self.call("DELETE", "/v1/sandboxes/" + item["id"])
 
+    def sweep(self):
+        """Ends what still names this server's directory after a bad end. A frozen process must be thawed."""
+        for pid in filter(str.isdecimal, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    if self.directory.encode() + b"/" not in file.read() or int(pid) == os.getpid():
+                        continue
+                with open(f"/proc/{pid}/cgroup") as file:
+                    frozen = re.search(r":freezer:(\S+)", file.read())
+                state = f"/sys/fs/cgroup/freezer{frozen.group(1)}/freezer.state" if frozen else ""
+                if os.path.exists(state):
+                    with open(state, "w") as file:
+                        file.write("THAWED")
+                os.kill(int(pid), signal.SIGKILL)
+            except OSError:
+                continue
+
     def stop(self):
         """Removes all sandboxes, ends the server and deletes its directories. A server that had ended by itself, or could
         not be ended in order, is started again to remove its sandboxes; it is a failure all the same."""
@@ -101,6 +118,8 @@ class Server:
                 problem = problem or f"the server could not be ended in order: {error}\n{self.tail()}"
                 self.process.kill()
                 self.process.wait()
+        if problem:
+            self.sweep()
         shutil.rmtree(self.directory)
         if problem:
             raise Failure(problem)
