@@ -168,7 +168,8 @@ extension SandboxRuntime {
         case .lost(let reason):
             try await lose(sandbox, transition, status.execution, .execution(ExecutionEnd(code: nil, detail: reason)))
         case .finishStop:
-            try await finishStop(sandbox, transition, status.execution, problem: nil, type: "sandbox.stopped", [:])
+            let type = status.problem?.code == .memoryLost ? "sandbox.memory_lost" : "sandbox.stopped"
+            try await finishStop(sandbox, transition, status.execution, problem: status.problem, type: type, [:])
         case .delete(let reason):
             logger.notice("A sandbox is removed", metadata: ["sandbox": "\(sandbox.id)", "reason": "\(reason)"])
             guard case .begin(let work) = sandbox.machine.withLock({ $0.decide(.delete) }) else { return }

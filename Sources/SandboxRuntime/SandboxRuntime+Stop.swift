@@ -14,7 +14,8 @@ extension SandboxRuntime {
         _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation?, wasPaused: Bool
     ) async throws {
         do {
-            try await record(sandbox, transition, .stopping)
+            // Whoever finishes it tells what is in the record, so nothing of before may be left in it.
+            try await record(sandbox, transition, .stopping) { $0.problem = nil }
             try Step.stopRecorded.reached()
             if let incarnation {
                 await meterLast(sandbox, incarnation)
@@ -75,7 +76,8 @@ extension SandboxRuntime {
         if outOfMemory { return try await failOutOfMemory(sandbox, transition, execution, message) }
         let problem = ProblemResource(code: .memoryLost, message: message, at: clock.now)
         do {
-            try await record(sandbox, transition, .stopping)
+            // With the intent, so that a server that finishes it for this one tells it too.
+            try await record(sandbox, transition, .stopping) { $0.problem = problem }
             try Step.loseRecorded.reached()
             try await finishStop(
                 sandbox, transition, execution, problem: problem, type: "sandbox.memory_lost", ["reason": detail])
@@ -91,8 +93,9 @@ extension SandboxRuntime {
         _ sandbox: Sandbox, _ transition: Transition, _ execution: ExecutionID?, _ message: String
     ) async throws {
         telemetry.limit(.outOfMemory)
+        let problem = ProblemResource(code: .oomKilled, message: message, at: clock.now)
         do {
-            try await record(sandbox, transition, .stopping)
+            try await record(sandbox, transition, .stopping) { $0.problem = problem }
             let status = sandbox.machine.withLock { $0.status }
             if let execution = execution ?? status.execution { try await destroy(execution, of: sandbox) }
             try await storage.discardCheckpoints(of: sandbox.id, through: status.checkpointGeneration)

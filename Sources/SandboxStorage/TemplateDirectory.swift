@@ -1,4 +1,5 @@
 internal import Glibc
+internal import LinuxSystem
 internal import SandboxModel
 
 /// What lies at the place of a template's version.
@@ -30,9 +31,17 @@ extension DataDirectory {
         let path = "\(templatesPath)/\(name)/versions/\(version)"
         return try await blocking {
             guard Files.exists(path) else { return nil }
+            var description: [UInt8]?
+            do {
+                description = try Files.read(path + "/template.json", limit: 1 << 20)
+            } catch let error as SystemError where error.isNotFound {
+                description = nil
+            } catch is SandboxError {
+                // Too large to be one.
+                description = nil
+            }
             return TemplatePlace(
-                path: path, hasRootfs: Files.exists(path + "/rootfs/."),
-                description: try? Files.read(path + "/template.json", limit: 1 << 20))
+                path: path, hasRootfs: Files.exists(path + "/rootfs/."), description: description)
         }
     }
 }

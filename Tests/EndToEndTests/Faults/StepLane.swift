@@ -254,6 +254,10 @@ final class StepLane {
                 let state = try await client.sandbox(Self.name).state
                 expect(state == promised, "it was promised to be \(promised), and is \(state)")
             }
+            if scenario == .lose {
+                let problem = try await client.sandbox(Self.name).problem
+                expect(problem != nil, "that the memory was lost is told, whoever finishes it")
+            }
             // Two faults at once, of which one keeps the guest from going on, are one too many.
             let isTooMuch = order == .fail && scenario == .turnBack
             try await checkSubject(keepsMemory: scenario.keepsMemory && !isTooMuch)
