@@ -62,7 +62,12 @@ private func checkShim(_ bytes: [UInt8]) {
 
 private func checkRoot(_ bytes: [UInt8]) {
     guard let root = ShimRoot(bytes) else { return }
-    let paths = [root.upper, root.work] + root.lower
+    let own =
+        switch root.layer {
+        case .directories(let upper, let work): [upper, work]
+        case .image(let path, let place): [path, place]
+        }
+    let paths = own + root.lower
     precondition(paths.allSatisfy { $0.utf8.first == Path.slash && !$0.utf8.contains(0) })
     // Bytes that are not UTF-8 are repaired, so the text is compared.
     precondition(ShimRoot(root.encoded) == root, "is another one when it is read again")
