@@ -21,12 +21,13 @@ extension SandboxRuntime {
         _ suspension: SandboxMachine.Suspension
     ) async throws {
         let bytes: Int64
+        var isWritten = false
         do {
             try await checkStandby(sandbox, transition, incarnation, suspension)
             try Step.standbyChecked.reached()
-            bytes = try await writeImage(sandbox, transition, incarnation)
+            bytes = try await writeImage(sandbox, transition, incarnation, isWritten: &isWritten)
         } catch {
-            await turnBack(sandbox, transition, incarnation, suspension)
+            await turnBack(sandbox, transition, incarnation, suspension, mayHaveImage: isWritten)
             throw error
         }
         await meterLast(sandbox, incarnation)
@@ -34,7 +35,7 @@ extension SandboxRuntime {
             try await recordStandby(sandbox, transition, suspension, bytes: bytes)
         } catch {
             sandbox.machine.withLock { $0.uncommit(transition) }
-            await turnBack(sandbox, transition, incarnation, suspension)
+            await turnBack(sandbox, transition, incarnation, suspension, mayHaveImage: true)
             throw error
         }
         Step.standbyAcknowledged.passed()
@@ -84,9 +85,10 @@ extension SandboxRuntime {
         guard blockers.isEmpty else { throw CheckpointBlocked(blockers).error }
     }
 
+    /// - Parameter isWritten: Set when there may be an image from then on; before, there are only parts of one.
     /// - Returns: Bytes of the image.
     private func writeImage(
-        _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation
+        _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation, isWritten: inout Bool
     ) async throws -> Int64 {
         try await record(sandbox, transition, .suspending) { $0.checkpointGeneration += 1 }
         try Step.standbyRecorded.reached()
@@ -105,6 +107,7 @@ extension SandboxRuntime {
             templateVersion: sandbox.templateVersion,
             initLayer: layer, createdAt: clock.now)
         let execution = incarnation.execution
+        isWritten = true
         let bytes = try await storage.commitCheckpoint(manifest, checksums: checksums) {
             try await execution.syncFiles()
         }.bytes
@@ -134,13 +137,20 @@ extension SandboxRuntime {
     /// attempt, stopped, with its files.
     private func turnBack(
         _ sandbox: Sandbox, _ transition: Transition, _ incarnation: Incarnation,
-        _ suspension: SandboxMachine.Suspension
+        _ suspension: SandboxMachine.Suspension, mayHaveImage: Bool
     ) async {
         guard isCurrent(transition, sandbox) else { return }
         let generation = sandbox.machine.withLock { $0.status.checkpointGeneration }
         do {
             // First the image: once the guest goes on, it must never be restored.
-            try await storage.discardCheckpoints(of: sandbox.id, through: generation)
+            do {
+                try await storage.discardCheckpoints(of: sandbox.id, through: generation)
+            } catch {
+                // Parts of an image are of no use to anybody, and no reason to give up a guest that lives.
+                if mayHaveImage { throw error }
+                logger.warning("Parts of a checkpoint were not removed", metadata: log(sandbox, error))
+                discardCheckpointsLater(sandbox)
+            }
             Step.turnBackDiscarded.passed()
             try await incarnation.execution.resume()
             Step.turnBackResumed.passed()

@@ -125,7 +125,11 @@ public final class SandboxRuntime: Service, Sendable {
             try? await Task.sleep(for: .milliseconds(10))
         }
         // A cancelled server ends like a killed one: the next one removes what nobody owns.
-        if !Task.isCancelled { await endPreboot() }
+        if !Task.isCancelled {
+            await endPreboot()
+            // What they left in the trash is nobody else's to remove before the next start.
+            try? await storage.sweepTrash()
+        }
         feed.end()
         for sandbox in registry.all {
             await sandbox.machine.withLock { $0.incarnation }?.session.close()

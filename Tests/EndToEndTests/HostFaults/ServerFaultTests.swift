@@ -5,8 +5,53 @@ import SandboxModel
 import Testing
 
 extension EndToEnd {
-    /// What the server itself may lack: a true clock, a template.
+    /// What the server itself may lack: descriptors, a true clock, a template.
     @Suite struct ServerFaults {
+        @Test(.timeLimit(.minutes(1)))
+        func `a server without descriptors refuses or ends, and nothing is lost by that`() async throws {
+            try await TestServer.with { server in
+                let client = server.client
+                _ = try await client.makeSandbox("one")
+                let keeper = try await Keeper.start(client, "one", mebibytes: 4)
+                _ = try await keeper.ask()
+                let pid = try #require(server.pid)
+                let used = Set(
+                    try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").compactMap { Int($0) })
+                // Those that are open stay; no other can be had until one of the lowest is closed.
+                let free = (0...used.count).first { !used.contains($0) } ?? used.count
+                try await limitDescriptors(of: pid, to: free)
+                // Slots that were prepared may have what it takes.
+                _ = await code { _ = try await client.makeSandbox("two") }
+                let standby = await code { _ = try await client.standby("one") }
+                #expect(standby != nil, "an image cannot be written without descriptors")
+                if server.isRunning {
+                    try await limitDescriptors(of: pid, to: 4096)
+                } else {
+                    // The dispatch library ends a process in which it cannot look at its threads.
+                    _ = await server.ended(within: .seconds(5))
+                    try await server.start()
+                }
+                #expect(try await keeper.ask().counter == 2, "what runs goes on")
+                if try await !client.allSandboxes().contains(where: { $0.name == "two" }) {
+                    _ = try await client.makeSandbox("two")
+                }
+                #expect(try await client.sh("two", "echo works") == "works")
+                #expect(try await client.standby("one").state == .standby)
+                #expect(try await keeper.ask().counter == 3)
+                try await client.delete("two")
+                _ = try await eventually("nothing is left of what failed") {
+                    try await server.leaks(expecting: try await client.allSandboxes()).isEmpty ? true : nil
+                }
+            }
+        }
+
+        private func limitDescriptors(of pid: Int32, to limit: Int) async throws {
+            let result = try await ChildProgram.run(
+                "/usr/bin/prlimit", ["--pid", "\(pid)", "--nofile=\(limit):"],
+                variables: TestEnvironment.childVariables)
+            guard result.code == 0 else { throw TestFailure("prlimit: \(result.error)") }
+        }
+
         @Test(.timeLimit(.minutes(1)))
         func `a sleeper whose template is gone says so, and wakes when it is back`() async throws {
             try await TestServer.with { server in
