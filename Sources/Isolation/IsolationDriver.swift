@@ -51,6 +51,11 @@ public protocol Execution: Sendable {
     /// Takes the CPU from all processes without a word to the guest, which finds that time has passed when it goes on. For
     /// a sandbox that nobody uses yet: ``resume()`` is faster then. Does nothing where the host cannot do it.
     func hold() async throws
+    /// Lets all timers inside expire up to 50 ms late, for a guest in which nothing goes on: it then costs next to no CPU,
+    /// and everything in it works. Does nothing where the host cannot do it, and on a guest that is paused.
+    func doze() async
+    /// Undoes ``doze()``. Cheap if there is nothing to undo. ``pause()`` and ``checkpoint(to:)`` do it themselves.
+    func rouse() async
     /// Undoes ``pause()`` and ``hold()``.
     func resume() async throws
     /// Writes memory and device state into the empty directory `directory` while the sandbox is paused (it is paused if

@@ -33,8 +33,11 @@ extension GVisorDriver {
             try Step.reattachFound.reached()
             let guest = try await reopen(slot, usesSocket: usesSocket)
             Step.reattachOpened.passed()
-            return GVisorExecution(
+            let execution = GVisorExecution(
                 id: id, guest: guest, slot: slot, usesSocket: usesSocket, logger: configuration.logger)
+            // The former server may have let it doze.
+            await execution.rouse()
+            return execution
         } catch {
             if isNew { executions.remove(id) }
             throw driverError(error, "The sandbox cannot be reattached.")

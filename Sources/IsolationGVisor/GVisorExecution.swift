@@ -21,6 +21,7 @@ public final class GVisorExecution: Execution {
     }
 
     private let rest = Mutex(Rest.none)
+    private let timers: SlotTimers
 
     init(id: ExecutionID, guest: GuestSession, slot: GVisorSlot, usesSocket: Bool, logger: Logger) {
         self.id = id
@@ -28,6 +29,7 @@ public final class GVisorExecution: Execution {
         self.slot = slot
         self.usesSocket = usesSocket
         self.logger = logger
+        timers = SlotTimers(slot.cgroup)
     }
 
     private var callDeadline: ContinuousClock.Instant { .now + .seconds(10) }
@@ -45,6 +47,13 @@ public final class GVisorExecution: Execution {
         slot.freeze(logger)
     }
 
+    public func doze() async {
+        guard rest.withLock({ $0 }) == .none else { return }
+        await timers.set(.lazy)
+    }
+
+    public func rouse() async { await timers.set(.exact) }
+
     /// Stops the guest's processes; gVisor's own go on.
     private func halt() async throws {
         switch rest.withLock({ $0 }) {
@@ -52,6 +61,7 @@ public final class GVisorExecution: Execution {
         case .held: try await resume()
         case .none: break
         }
+        await rouse()
         // A resume that was not preceded by a pause would end the sandbox, so a later server must know.
         slot.mark(.pausing)
         try Step.pauseMarked.reached()

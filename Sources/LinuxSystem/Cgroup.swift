@@ -202,6 +202,14 @@ public struct Cgroup: Sendable, Hashable {
         }
     }
 
+    /// Threads in the group now.
+    func threads() throws(SystemError) -> [Int32] {
+        guard let directory = directories.first else { return [] }
+        let isVersion2 = access(directory + "/cgroup.threads", F_OK) == 0
+        return try TextFile.read(directory + (isVersion2 ? "/cgroup.threads" : "/tasks"), limit: 1 << 20)
+            .split(separator: "\n").compactMap { Int32($0) }
+    }
+
     private func number(_ path: String) throws(SystemError) -> UInt64 {
         let text = try TextFile.read(path).prefix { $0.isNumber }
         guard let number = UInt64(text) else { throw SystemError(EINVAL, "read", path) }

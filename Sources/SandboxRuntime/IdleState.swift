@@ -28,6 +28,10 @@ struct IdleState: Sendable {
     private var failures = 0
     /// Not to be decided upon before.
     private var notBefore: Moment
+    /// Whether its timers take their time (``Execution/doze()``).
+    private(set) var isDozing = false
+    /// Not to be let doze before, because something ran when last looked.
+    private var noDozeBefore: Moment
     /// Whether somebody is looking at it just now.
     var probing = false
 
@@ -36,6 +40,7 @@ struct IdleState: Sendable {
         lastBusy = now
         lastForegroundEnd = now
         notBefore = now
+        noDozeBefore = now
     }
 
     /// A fresh start of the clock for a sandbox that runs again; who uses it still does.
@@ -46,8 +51,11 @@ struct IdleState: Sendable {
 
     // MARK: What happens
 
-    mutating func begin(_ activity: Activity) {
+    /// - Returns: Whether it dozed until now, and must be roused.
+    @discardableResult
+    mutating func begin(_ activity: Activity) -> Bool {
         activities[activity, default: 0] += 1
+        defer { isDozing = false }
         // The CPU of a request is no sign of work that goes on behind it, and it may change what stood in the way.
         sample = nil
         isMeasured = false
@@ -55,6 +63,7 @@ struct IdleState: Sendable {
         blockers = []
         failure = nil
         failures = 0
+        return isDozing
     }
 
     mutating func end(_ activity: Activity, now: Moment) {
@@ -62,6 +71,7 @@ struct IdleState: Sendable {
         activities[activity] = count > 1 ? count - 1 : nil
         lastActivityEnd = now
         notBefore = now
+        noDozeBefore = now
     }
 
     /// Takes note of the CPU time used since the incarnation began.
@@ -115,6 +125,22 @@ struct IdleState: Sendable {
     /// Looks again later.
     mutating func lookAgain(at next: Moment) { notBefore = max(notBefore, next) }
 
+    /// Somebody looked inside because ``mayDoze(now:after:)`` said so.
+    ///
+    /// - Parameters:
+    ///   - isQuiet: Whether no process of a user was there, of whom timers may matter.
+    ///   - next: When to look again otherwise.
+    /// - Returns: Whether it dozes from now on.
+    mutating func doze(isQuiet: Bool, lookAgainAt next: Moment) -> Bool {
+        guard activities.isEmpty else { return false }
+        if !isQuiet { noDozeBefore = next }
+        isDozing = isQuiet
+        return isQuiet
+    }
+
+    /// It was roused without being used.
+    mutating func roused() { isDozing = false }
+
     // MARK: What follows
 
     /// Whether ``foreground`` may no longer be true: somebody used the sandbox since, or it is older than `age` seconds.
@@ -154,6 +180,12 @@ struct IdleState: Sendable {
     func isDue(_ lifecycle: LifecyclePolicy, now: Moment) -> Bool {
         activities.isEmpty && busyShare == nil && lifecycle.onIdle != .none && now >= notBefore
             && now.seconds(since: idleSince) >= lifecycle.idleTimeout
+    }
+
+    /// Whether nobody has used it for `after` seconds, and it uses no CPU itself.
+    func mayDoze(now: Moment, after: Double) -> Bool {
+        !isDozing && activities.isEmpty && busyShare == nil && now >= noDozeBefore
+            && now.seconds(since: lastActivityEnd) >= after
     }
 
     /// Whether it may be put to standby before its idle timeout, because others need its place: nobody uses it, it is seen

@@ -13,6 +13,10 @@ public struct RuntimeConfiguration: Sendable {
     public var busyShare = 0.08
     /// How often the supervisor looks at the sandboxes.
     public var tick = Duration.milliseconds(500)
+    /// How long nobody must have used a sandbox before its timers may be late (``Execution/doze()``).
+    public var dozeAfter = Duration.milliseconds(500)
+    /// When to look again whether it may doze, if a process ran in it.
+    public var dozeRecheck = Duration.seconds(30)
     /// How often the CPU time of a sandbox that nobody uses is read; a third of its idle timeout if that is shorter.
     public var sampleInterval = Duration.seconds(3)
     /// How soon a sandbox is looked at again that was kept awake by a foreground process or a checkpoint blocker.

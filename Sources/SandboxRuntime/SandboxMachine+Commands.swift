@@ -143,7 +143,8 @@ extension SandboxMachine {
 
     /// What a request finds.
     enum Access: Sendable {
-        case ready(Incarnation)
+        /// It runs. `dozes`: its timers are late until somebody rouses it.
+        case ready(Incarnation, dozes: Bool)
         case wait(Decision)
         case refuse(SandboxError)
     }
@@ -151,8 +152,7 @@ extension SandboxMachine {
     /// Counts an activity if the sandbox runs, or tells what has to happen before.
     mutating func access(_ activity: Activity) -> Access {
         if case .running(let incarnation) = phase {
-            if activity != .observer { idle.begin(activity) }
-            return .ready(incarnation)
+            return .ready(incarnation, dozes: activity == .observer ? false : idle.begin(activity))
         }
         if activity == .observer {
             if case .recovering(_, let transition) = phase { return .wait(.join(transition)) }

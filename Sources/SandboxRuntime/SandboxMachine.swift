@@ -214,6 +214,8 @@ struct SandboxMachine: Sendable {
             if transition.kind != .pause, transition.kind != .standby, transition.kind != .recover {
                 idle = IdleState(now: now, keeping: idle)
             }
+            // Whoever was about to pause it, or to keep its memory, has roused it.
+            if transition.kind != .recover { idle.roused() }
         case .paused(let incarnation): phase = .paused(incarnation)
         case .standby: phase = .standby
         case .stopped: phase = .stopped

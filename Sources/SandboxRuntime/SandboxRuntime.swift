@@ -263,7 +263,9 @@ public final class SandboxRuntime: Service, Sendable {
                 return machine.access(activity)
             }
             switch access {
-            case .ready(let incarnation): return incarnation
+            case .ready(let incarnation, let dozes):
+                if dozes { await incarnation.execution.rouse() }
+                return incarnation
             case .refuse(let error): throw error
             case .wait(let decision):
                 if isStopping { throw SandboxError.stopping }

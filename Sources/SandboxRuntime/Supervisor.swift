@@ -4,6 +4,7 @@ internal import Logging
 internal import SandboxModel
 internal import Store
 internal import Synchronization
+internal import Wire
 
 // One loop that looks at all sandboxes: who is idle, who is too old, what is to be forgotten.
 extension SandboxRuntime {
@@ -12,6 +13,8 @@ extension SandboxRuntime {
         case none
         /// Nobody uses it: read its CPU time.
         case sample
+        /// Nobody has used it for a moment: read its CPU time, look inside, and let it doze.
+        case doze
         /// It is idle as far as the host can see: look inside, and act.
         case decide
         case stop
@@ -68,6 +71,7 @@ extension SandboxRuntime {
         switch machine.phase {
         case .running:
             if machine.idle.isDue(lifecycle, now: now) { return .decide }
+            if machine.idle.mayDoze(now: now, after: configuration.dozeAfter.seconds) { return .doze }
             let interval = min(configuration.sampleInterval.seconds, lifecycle.idleTimeout / 3)
             return machine.idle.needsSample(now: now, interval: interval) ? .sample : .none
         case .standby, .stopped, .failed:
@@ -83,6 +87,9 @@ extension SandboxRuntime {
             switch attention {
             case .none: break
             case .sample: await sample(sandbox)
+            case .doze:
+                await sample(sandbox)
+                await doze(sandbox)
             case .decide: try await decideIdle(sandbox)
             case .stop: try await command(.stop, on: sandbox)
             case .delete: try await command(.delete, on: sandbox)
@@ -101,6 +108,25 @@ extension SandboxRuntime {
             guard machine.incarnation?.id == incarnation.id, machine.idle.activities.isEmpty else { return }
             machine.idle.note(cpu: cpu, now: now, threshold: configuration.busyShare)
         }
+    }
+
+    /// Nobody uses it just now. Timers that come late harm nobody unless a program waits for them.
+    private func doze(_ sandbox: Sandbox) async {
+        guard case .running(let incarnation) = sandbox.machine.withLock({ $0.phase }) else { return }
+        let session = incarnation.session
+        // A guest that does not answer is left as it is.
+        let processes = try? await deadline(.seconds(2)) { try await session.processes() }
+        let isQuiet = processes?.allSatisfy { $0.exit != nil } ?? false
+        let next = clock.moment.advanced(by: configuration.dozeRecheck.seconds)
+        let dozes = sandbox.machine.withLock { machine in
+            guard case .running(let current) = machine.phase, current.id == incarnation.id else { return false }
+            return machine.idle.doze(isQuiet: isQuiet, lookAgainAt: next)
+        }
+        guard dozes else { return }
+        await incarnation.execution.doze()
+        // Who began to use it in between may have roused it before it dozed.
+        let isUsed = sandbox.machine.withLock { $0.incarnation?.id == incarnation.id && !$0.idle.isDozing }
+        if isUsed { await incarnation.execution.rouse() }
     }
 
     /// The host sees no use of the sandbox any more: asks inside, and carries out the idle action.

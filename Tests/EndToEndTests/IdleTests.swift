@@ -75,6 +75,56 @@ extension EndToEnd {
             }
         }
 
+        /// Timer slack of every thread of the server's sandboxes, by control group.
+        private func slacks(_ server: TestServer) -> [String: Set<Int>] {
+            server.noteSlots()
+            var slacks: [String: Set<Int>] = [:]
+            for group in server.cgroups() {
+                for list in ["tasks", "cgroup.threads"] {
+                    let threads = (try? String(contentsOfFile: "\(group)/\(list)", encoding: .utf8)) ?? ""
+                    for thread in threads.split(separator: "\n") {
+                        let slack = try? String(contentsOfFile: "/proc/\(thread)/timerslack_ns", encoding: .utf8)
+                        let name = String(group.split(separator: "/").last ?? "")
+                        if let slack = slack.flatMap({ Int($0.filter(\.isNumber)) }) {
+                            slacks[name, default: []].insert(slack)
+                        }
+                    }
+                }
+            }
+            return slacks
+        }
+
+        private func dozes(_ server: TestServer, _ dozes: Bool) async throws {
+            _ = try await eventually(dozes ? "its timers take their time" : "all its timers are exact") {
+                let slacks = slacks(server).values
+                return slacks.contains([50_000_000]) == dozes && slacks.contains { $0.contains(50_000_000) } == dozes
+                    ? true : nil
+            }
+        }
+
+        @Test func `a sandbox in which nothing runs dozes until it is used, and its next server rouses it`() async throws {
+            try await TestServer.with { server in
+                let client = server.client
+                _ = try await client.makeSandbox("doze")
+                try await dozes(server, true)
+                async let answer = client.sh("doze", "sleep 1; echo up")
+                try await dozes(server, false)
+                #expect(try await answer == "up")
+                try await dozes(server, true)
+                _ = try await client.standby("doze")
+                #expect(try await client.sh("doze", "echo woke") == "woke")
+                try await dozes(server, true)
+                await server.kill()
+                #expect(slacks(server).values.contains([50_000_000]), "It stays as it was without a server.")
+                try await server.start()
+                let process = try await client.background("doze", ["sleep", "1000"])
+                try await dozes(server, false)
+                try await Task.sleep(for: .seconds(2))
+                #expect(!slacks(server).values.contains { $0.contains(50_000_000) }, "A process of the user runs in it.")
+                try await client.signal("doze", process.id, 9)
+            }
+        }
+
         @Test func `without auto_resume a sleeping sandbox is woken by resume only`() async throws {
             try await TestServer.with { server in
                 let client = server.client

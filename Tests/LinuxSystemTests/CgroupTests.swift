@@ -48,6 +48,32 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: isReady, reason)) func `timers of all threads of a group can be made lazy, and exact again`()
+        async throws
+    {
+        try await withGroup { group in
+            let null = try FileDescriptor.open("/dev/null", O_RDWR)
+            let child = try ChildProcess.spawn(
+                ChildCommand("/bin/sh", ["-c", "sleep 100 & sleep 100 & wait"], cgroup: group),
+                descriptors: [null.raw, null.raw, null.raw])
+            let deadline = ContinuousClock.now + .seconds(5)
+            while try group.threads().count < 3, ContinuousClock.now < deadline {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            func slacks() throws -> Set<String> {
+                try Set(group.threads().map { try TextFile.read("/proc/\($0)/timerslack_ns") })
+            }
+            #expect(try group.setTimerSlack(.milliseconds(50)))
+            #expect(try slacks() == ["50000000\n"])
+            #expect(try group.setTimerSlack(.microseconds(50)))
+            #expect(try slacks() == ["50000\n"])
+            #expect(try !group.setTimerSlack(.milliseconds(50), limit: 2))
+            #expect(try slacks() == ["50000\n"], "Too many threads: nothing is done.")
+            try await group.killAll(until: .now + .seconds(5))
+            #expect(try await child.wait(until: .now + .seconds(5)) == .signal(SIGKILL))
+        }
+    }
+
     @Test(.enabled(if: isReady, reason)) func `a frozen group uses no CPU, goes on when thawed, and can be killed`()
         async throws
     {

@@ -112,6 +112,7 @@ final class FakeProcesses: Sendable {
     struct State: Sendable {
         var memory: String
         var paused = false
+        var dozes = false
         var cpu: UInt64 = 0
         var end: ExecutionEnd?
         var waiters: [Int: CheckedContinuation<ExecutionEnd, Never>] = [:]
@@ -177,6 +178,10 @@ struct FakeExecution: Execution {
         try alive()
         processes.state.withLock { $0.paused = true }
     }
+
+    func doze() async { processes.state.withLock { $0.dozes = true } }
+
+    func rouse() async { processes.state.withLock { $0.dozes = false } }
 
     func hold() async throws {
         try alive()

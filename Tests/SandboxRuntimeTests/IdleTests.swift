@@ -64,6 +64,51 @@ struct IdleTests {
         }
     }
 
+    @Test func `a sandbox that nobody uses dozes, and whoever uses it rouses it first`() async throws {
+        let node = try Node()
+        try await node.serve { runtime async throws in
+            var spec = SandboxSpec(name: "one")
+            spec.lifecycle.idleTimeout = 3600
+            _ = try await runtime.create(spec, idempotency: nil)
+            let processes = try #require(node.world.processes.first)
+            @Sendable func dozes() -> Bool { processes.state.withLock { $0.dozes } }
+            try await look(runtime)
+            #expect(!dozes())
+            try await pass(1, node, runtime)
+            #expect(dozes())
+            try await runtime.withGuest("one", .observer) { _ in #expect(dozes()) }
+            for _ in 0..<2 {
+                try await runtime.withGuest("one", .request("exec")) { _ async throws in
+                    #expect(!dozes())
+                    try await pass(3, node, runtime)
+                    #expect(!dozes(), "It is in use.")
+                }
+                try await pass(1, node, runtime)
+                #expect(dozes())
+            }
+        }
+    }
+
+    @Test func `a sandbox does not doze while a process runs in it`() {
+        func at(_ seconds: Double) -> Moment { Moment(nanoseconds: 0).advanced(by: seconds) }
+        let second = at(1)
+        var idle = IdleState(now: at(0))
+        #expect(!idle.mayDoze(now: at(0.4), after: 0.5))
+        #expect(idle.mayDoze(now: second, after: 0.5))
+        let whileBusy = idle.doze(isQuiet: false, lookAgainAt: at(31))
+        #expect(!whileBusy)
+        #expect(!idle.mayDoze(now: at(30), after: 0.5))
+        #expect(idle.mayDoze(now: at(31), after: 0.5))
+        idle.begin(.request("exec"))
+        let whileUsed = idle.doze(isQuiet: true, lookAgainAt: second)
+        #expect(!whileUsed, "Somebody began to use it while it was looked at.")
+        idle.end(.request("exec"), now: at(40))
+        #expect(!idle.mayDoze(now: at(40.4), after: 0.5))
+        idle.note(cpu: 0, now: at(41), threshold: 0.08)
+        idle.note(cpu: 500_000_000, now: at(42), threshold: 0.08)
+        #expect(!idle.mayDoze(now: at(42), after: 0.5), "Something in it computes.")
+    }
+
     @Test func `observers keep nobody awake`() async throws {
         let node = try Node()
         try await node.serve { runtime async throws in

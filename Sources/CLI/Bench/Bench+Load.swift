@@ -171,12 +171,25 @@ extension Bench {
             resident.add(Double(pages.resident) / 1024)
             own.add(Double(pages.own) / 1024)
         }
+        let use = try await idleUse(of: sandboxes, seconds: 10)
         for sandbox in sandboxes { try await client.delete(sandbox) }
         return [
             BenchRow("idle sandbox, one of \(count): PSS", shares, .mebibytes, bar: .none),
             BenchRow("  pages that it shares with nobody", own, .mebibytes, bar: .none),
             BenchRow("  RSS, shared pages counted in each process", resident, .mebibytes, bar: .none),
+            BenchRow("  CPU", use, .percentOfCore, bar: .none),
         ]
+    }
+
+    /// What sandboxes use of the CPU when nobody uses them.
+    private func idleUse(of sandboxes: [String], seconds: Double) async throws -> Samples {
+        let before = sandboxes.map(HostView.cpuSeconds)
+        let time = try await timed { try await Task.sleep(for: .seconds(seconds)) }.milliseconds / 1000
+        var use = Samples()
+        for (former, now) in zip(before, sandboxes.map(HostView.cpuSeconds)) {
+            use.add(max(0, now - former) / time * 100)
+        }
+        return use
     }
 
     /// Standby, from the request to the end of the processes: the image is on the device by then, which runsc's is not.

@@ -30,7 +30,8 @@ struct Bench: Sendable {
         return BenchRow("exec of /bin/true", ours, against: ("runsc exec", theirs), bar: .ratio(0.2))
     }
 
-    /// With a sandbox that was booted ahead: every sample waits until there is one, and the baseline, too.
+    /// With a sandbox that was booted ahead: every sample waits until the server has made as many as it wants, so that
+    /// none is being booted meanwhile, and the baseline waits, too.
     func timeToInteractive() async throws -> BenchRow {
         var (ours, theirs) = (Samples(), Samples())
         try await rounds("create to first exec") { counts in
@@ -153,11 +154,16 @@ struct Bench: Sendable {
         return try await client.create(spec).id.rawValue
     }
 
-    /// At most 8 s: a server may be told to boot none, and puts it off while the machine is busy.
+    /// At most 12 s: a server may be told to boot none, and puts it off while the machine is busy.
     private func untilPrebooted() async throws {
-        for _ in 0..<800 {
-            if try await client.health().prebooted > 0 { return }
-            try await Task.sleep(for: .milliseconds(10))
+        let start = ContinuousClock.now
+        var (count, since) = (0, start)
+        while ContinuousClock.now - start < .seconds(12) {
+            let now = try await client.health().prebooted
+            if now != count { (count, since) = (now, ContinuousClock.now) }
+            // The next one would be begun, and be there, within this time.
+            if count > 0, ContinuousClock.now - since > .milliseconds(700) { return }
+            try await Task.sleep(for: .milliseconds(20))
         }
     }
 

@@ -8,6 +8,7 @@ struct BenchRow: Encodable, Sendable {
         case megabytesPerSecond = "MB/s"
         case perSecond = "/s"
         case mebibytes = "MiB"
+        case percentOfCore = "% of a core"
     }
 
     struct Figures: Encodable, Sendable {
