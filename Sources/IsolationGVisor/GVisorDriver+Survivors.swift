@@ -34,8 +34,9 @@ extension GVisorDriver {
             let guest = try await reopen(slot, usesSocket: usesSocket)
             Step.reattachOpened.passed()
             let execution = GVisorExecution(
-                id: id, guest: guest, slot: slot, usesSocket: usesSocket, logger: configuration.logger)
-            // The former server may have let it doze.
+                id: id, guest: guest, slot: slot, usesSocket: usesSocket, isNew: false,
+                logger: configuration.logger)
+            // The former server may have let it doze, or confined it.
             await execution.rouse()
             return execution
         } catch {

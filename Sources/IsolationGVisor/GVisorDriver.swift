@@ -141,7 +141,8 @@ public final class GVisorDriver: IsolationDriver {
             try executions.bind(request.execution, to: slot)
             let guest = try await boot(request, in: slot, restored: restored) { try await begin(slot, usesSocket) }
             let execution = GVisorExecution(
-                id: request.execution, guest: guest, slot: slot, usesSocket: usesSocket, logger: configuration.logger)
+                id: request.execution, guest: guest, slot: slot, usesSocket: usesSocket, isNew: true,
+                logger: configuration.logger)
             try executions.confirm(request.execution)
             return execution
         } catch {

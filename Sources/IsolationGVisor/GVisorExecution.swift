@@ -21,15 +21,15 @@ public final class GVisorExecution: Execution {
     }
 
     private let rest = Mutex(Rest.none)
-    private let timers: SlotTimers
+    private let threads: SlotThreads
 
-    init(id: ExecutionID, guest: GuestSession, slot: GVisorSlot, usesSocket: Bool, logger: Logger) {
+    init(id: ExecutionID, guest: GuestSession, slot: GVisorSlot, usesSocket: Bool, isNew: Bool, logger: Logger) {
         self.id = id
         self.guest = guest
         self.slot = slot
         self.usesSocket = usesSocket
         self.logger = logger
-        timers = SlotTimers(slot.cgroup)
+        threads = SlotThreads(slot.cgroup, isNew: isNew)
     }
 
     private var callDeadline: ContinuousClock.Instant { .now + .seconds(10) }
@@ -49,10 +49,12 @@ public final class GVisorExecution: Execution {
 
     public func doze() async {
         guard rest.withLock({ $0 }) == .none else { return }
-        await timers.set(.lazy)
+        await threads.set { $0.isLazy = true }
     }
 
-    public func rouse() async { await timers.set(.exact) }
+    public func rouse() async { await threads.set { $0.isLazy = false } }
+
+    public func confine(to core: Int?) async { await threads.set { $0.core = core } }
 
     /// Stops the guest's processes; gVisor's own go on.
     private func halt() async throws {

@@ -13,6 +13,9 @@ public struct RuntimeConfiguration: Sendable {
     public var busyShare = 0.08
     /// How often the supervisor looks at the sandboxes.
     public var tick = Duration.milliseconds(500)
+    /// The machine's cores, by the kernel's numbers: what sandboxes are placed on when there are too few of them. With
+    /// less than two the kernel's scheduler alone places them.
+    public var cores: [Int] = []
     /// How long nobody must have used a sandbox before its timers may be late (``Execution/doze()``).
     public var dozeAfter = Duration.milliseconds(500)
     /// When to look again whether it may doze, if a process ran in it.

@@ -39,6 +39,8 @@ public final class SandboxRuntime: Service, Sendable {
     let admission: Admission
     /// Numbers changes of specifications in the order of the store.
     let specChanges = Atomic<UInt64>(0)
+    /// Who is kept on one core.
+    let placement: Mutex<CorePlacement>
     /// Sandboxes that were booted ahead.
     let prebooted: Mutex<PrebootPool<Prebooted>>
     /// Counts starts of processes, for those who must not disturb them.
@@ -73,6 +75,7 @@ public final class SandboxRuntime: Service, Sendable {
         self.logger = logger
         self.clock = clock
         admission = Admission(policy: configuration.admission)
+        placement = Mutex(CorePlacement(cores: configuration.cores))
         prebooted = Mutex(PrebootPool(maximum: max(0, configuration.preboot)))
     }
 
@@ -108,6 +111,7 @@ public final class SandboxRuntime: Service, Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.supervise() }
             group.addTask { await self.meterUsage() }
+            group.addTask { await self.tendPlacement() }
         }
     }
 
@@ -265,6 +269,7 @@ public final class SandboxRuntime: Service, Sendable {
             switch access {
             case .ready(let incarnation, let dozes):
                 if dozes { await incarnation.execution.rouse() }
+                if activity.isRequest { await place(sandbox, incarnation) }
                 return incarnation
             case .refuse(let error): throw error
             case .wait(let decision):
@@ -279,5 +284,6 @@ public final class SandboxRuntime: Service, Sendable {
         guard activity != .observer else { return }
         let now = clock.moment
         sandbox.machine.withLock { $0.idle.end(activity, now: now) }
+        if activity.isRequest { unplace(sandbox) }
     }
 }

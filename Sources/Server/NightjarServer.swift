@@ -8,6 +8,7 @@ internal import Hummingbird
 internal import HummingbirdCore
 internal import Isolation
 internal import IsolationGVisor
+internal import LinuxSystem
 internal import Logging
 internal import Metrics
 internal import SandboxImages
@@ -84,6 +85,7 @@ public struct NightjarServer: Sendable {
         settings.admission = options.admission.policy
         settings.preboot = options.preboot
         settings.diskQuota = options.diskQuota
+        settings.cores = CoreSet.available()
         let runtime = SandboxRuntime(
             store: store, usage: store, drivers: [ability.tier: driver], storage: storage,
             images: TemplateStore(directory: storage),

@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: isReady, reason)) func `timers of all threads of a group can be made lazy, and exact again`()
+    @Test(.enabled(if: isReady, reason)) func `what is set for all threads of a group holds for all, and can be undone`()
         async throws
     {
         try await withGroup { group in
@@ -69,6 +69,20 @@ import Testing
             #expect(try slacks() == ["50000\n"])
             #expect(try !group.setTimerSlack(.milliseconds(50), limit: 2))
             #expect(try slacks() == ["50000\n"], "Too many threads: nothing is done.")
+            let cores = CoreSet.available()
+            let last = try #require(cores.last)
+            func allowed() throws -> Set<String> {
+                try Set(
+                    group.threads().flatMap { thread in
+                        try TextFile.read("/proc/\(thread)/status").split(separator: "\n")
+                            .filter { $0.hasPrefix("Cpus_allowed_list:") }.map { $0.split(separator: "\t")[1].description }
+                    })
+            }
+            let before = try allowed()
+            #expect(try group.setCores([last]))
+            #expect(try allowed() == ["\(last)"])
+            #expect(try group.setCores(cores))
+            #expect(try allowed() == before)
             try await group.killAll(until: .now + .seconds(5))
             #expect(try await child.wait(until: .now + .seconds(5)) == .signal(SIGKILL))
         }

@@ -113,6 +113,7 @@ final class FakeProcesses: Sendable {
         var memory: String
         var paused = false
         var dozes = false
+        var core: Int?
         var cpu: UInt64 = 0
         var end: ExecutionEnd?
         var waiters: [Int: CheckedContinuation<ExecutionEnd, Never>] = [:]
@@ -180,6 +181,8 @@ struct FakeExecution: Execution {
     }
 
     func doze() async { processes.state.withLock { $0.dozes = true } }
+
+    func confine(to core: Int?) async { processes.state.withLock { $0.core = core } }
 
     func rouse() async { processes.state.withLock { $0.dozes = false } }
 

@@ -103,6 +103,10 @@ int32_t nj_accept(int32_t listener);
 int32_t nj_sync_file_system(int32_t descriptor);
 /// Has the device begin to write a part of a file, and does not wait for it. Returns 0 or an errno.
 int32_t nj_begin_writing_back(int32_t descriptor, int64_t offset, int64_t count);
+/// `sched_setaffinity` of a thread: on which cores it may run, a bit for each. Returns 0 or an errno.
+int32_t nj_set_cores(int32_t thread, const uint8_t *bits, size_t bytes);
+/// `sched_getaffinity` of the calling thread. Returns 0 or an errno.
+int32_t nj_cores(uint8_t *bits, size_t bytes);
 
 /// XXH64 of `count` bytes.
 uint64_t nj_checksum(const void *bytes, size_t count, uint64_t seed);
