@@ -28,6 +28,7 @@ struct CorePlacement: Sendable {
     let cores: [Int]
     private var uses: [SandboxID: Use] = [:]
     private var places: [SandboxID: Place] = [:]
+    private var turn = 0
 
     /// - Parameter cores: The cores to place on. With less than two there is nothing to decide.
     init(cores: [Int]) { self.cores = cores }
@@ -48,14 +49,25 @@ struct CorePlacement: Sendable {
             return nil
         }
         guard uses.count > cores.count, uses[id]?.isHeavy == false else { return nil }
+        guard let core = next() else { return nil }
+        places[id] = Place(core: core, usedAt: now)
+        return core
+    }
+
+    /// The core on which the fewest are; of several, each in its turn. `nil`: there is no choice.
+    mutating func next() -> Int? {
+        guard cores.count > 1 else { return nil }
         var counts = [Int](repeating: 0, count: cores.count)
         for place in places.values {
             if let index = cores.firstIndex(of: place.core) { counts[index] += 1 }
         }
-        guard let least = counts.indices.min(by: { counts[$0] < counts[$1] }) else { return nil }
-        places[id] = Place(core: cores[least], usedAt: now)
-        return cores[least]
+        turn = (turn + 1) % cores.count
+        let order = cores.indices.map { ($0 + turn) % cores.count }
+        return order.min { counts[$0] < counts[$1] }.map { cores[$0] }
     }
+
+    /// A sandbox that is confined already comes into use.
+    mutating func settle(_ id: SandboxID, on core: Int, now: Moment) { places[id] = Place(core: core, usedAt: now) }
 
     /// The use ends.
     mutating func leave(_ id: SandboxID, now: Moment) {
@@ -67,25 +79,19 @@ struct CorePlacement: Sendable {
     /// Looks at those that are confined.
     ///
     /// - Parameter cpu: CPU time of each that could be read, in nanoseconds.
-    /// - Returns: Who may run everywhere again.
+    /// - Returns: Who may run everywhere again; to be told by ``release(_:)``.
     mutating func look(now: Moment, cpu: [SandboxID: UInt64]) -> [SandboxID] {
-        var released: [SandboxID] = []
-        for (id, place) in places {
-            if let use = uses[id] {
-                guard let cpu = cpu[id] else {
-                    released.append(id)
-                    continue
-                }
-                let began = min(use.cpu ?? cpu, cpu)
-                uses[id]?.cpu = began
-                guard cpu - began >= Self.heavy else { continue }
-                uses[id]?.isHeavy = true
-                released.append(id)
-            } else if now.seconds(since: place.usedAt) >= Self.linger {
-                released.append(id)
-            }
+        places.compactMap { id, place in
+            guard let use = uses[id] else { return now.seconds(since: place.usedAt) >= Self.linger ? id : nil }
+            guard let cpu = cpu[id] else { return id }
+            let began = min(use.cpu ?? cpu, cpu)
+            uses[id]?.cpu = began
+            guard cpu - began >= Self.heavy else { return nil }
+            uses[id]?.isHeavy = true
+            return id
         }
-        for id in released { places[id] = nil }
-        return released
     }
+
+    /// It is about to be let go.
+    mutating func release(_ id: SandboxID) { places[id] = nil }
 }

@@ -27,15 +27,31 @@ extension SandboxRuntime {
         guard placement.withLock({ $0.isActive }) else { return }
         var cpu: [SandboxID: UInt64] = [:]
         for id in placement.withLock({ $0.placed }) {
-            guard let execution = execution(of: id) else { continue }
+            guard case .settled(let execution) = standing(of: id) else { continue }
             cpu[id] = try? await execution.stats().cpuNanoseconds
         }
-        let released = placement.withLock { $0.look(now: clock.moment, cpu: cpu) }
-        for id in released { await execution(of: id)?.confine(to: nil) }
+        for id in placement.withLock({ $0.look(now: clock.moment, cpu: cpu) }) {
+            switch standing(of: id) {
+            // In the middle of a transition nobody could let it go: the next look finds it again.
+            case .changing: break
+            case .absent: placement.withLock { $0.release(id) }
+            case .settled(let execution):
+                placement.withLock { $0.release(id) }
+                await execution.confine(to: nil)
+            }
+        }
     }
 
-    /// Only of one that is not just being changed.
-    private func execution(of id: SandboxID) -> (any Execution)? {
-        (try? registry.find(id.rawValue))?.machine.withLock { $0.incarnation }?.execution
+    private enum Standing {
+        case absent, changing
+        case settled(any Execution)
+    }
+
+    private func standing(of id: SandboxID) -> Standing {
+        guard let sandbox = try? registry.find(id.rawValue) else { return .absent }
+        return sandbox.machine.withLock { machine in
+            if machine.transition != nil { return .changing }
+            return machine.incarnation.map { .settled($0.execution) } ?? .absent
+        }
     }
 }
