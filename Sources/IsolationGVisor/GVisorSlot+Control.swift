@@ -24,7 +24,7 @@ extension GVisorSlot {
     var mark: Mark? { (try? TextFile.read(markFile)).flatMap(Mark.init(rawValue:)) }
 
     /// Takes the CPU from the sandbox's processes on the host. An idle gVisor kernel polls, so a sandbox in which nothing
-    /// runs would still use 2 to 3 % of a core. Without a freezer it does, so a failure is only worth a word.
+    /// runs would still use some 5 % of a core. Without a freezer it does, so a failure is only worth a word.
     func freeze(_ logger: Logger) {
         do {
             try cgroup?.freeze()

@@ -9,7 +9,7 @@ public struct RuntimeConfiguration: Sendable {
     /// Identifies this boot of the host: what ran in another one is gone.
     public var bootID = RuntimeConfiguration.currentBootID()
     /// Share of one core, averaged over ``sampleInterval``, from which a sandbox counts as busy. An idle gVisor sandbox
-    /// takes 2 to 3 % of a core for itself (its platform looks for work every 0.4 ms), and up to 7 % on a loaded machine.
+    /// takes 3 to 7 % of a core for itself until it dozes (its platform looks for work every 0.4 ms).
     public var busyShare = 0.08
     /// How often the supervisor looks at the sandboxes.
     public var tick = Duration.milliseconds(500)
