@@ -252,9 +252,9 @@ int32_t nj_begin_writing_back(int32_t descriptor, int64_t offset, int64_t count)
 }
 
 int32_t nj_set_cores(int32_t thread, const uint8_t *bits, size_t bytes) {
-  return sched_setaffinity(thread, bytes, (const cpu_set_t *)(const void *)bits) == 0 ? 0 : errno;
+    return sched_setaffinity(thread, bytes, (const cpu_set_t *)(const void *)bits) == 0 ? 0 : errno;
 }
 
 int32_t nj_cores(uint8_t *bits, size_t bytes) {
-  return sched_getaffinity(0, bytes, (cpu_set_t *)(void *)bits) == 0 ? 0 : errno;
+    return sched_getaffinity(0, bytes, (cpu_set_t *)(void *)bits) == 0 ? 0 : errno;
 }

@@ -17,6 +17,8 @@ final class SlotThreads: Sendable {
 
     private static let exact = Duration.microseconds(50)
     private static let lazy = Duration.milliseconds(50)
+    /// With more threads than that a sandbox is left as it is. What was done before is always undone.
+    private static let limit = 1024
 
     private let cgroup: Cgroup?
     private let cores: [Int]
@@ -45,10 +47,13 @@ final class SlotThreads: Sendable {
                 current = nil
                 var isDone = true
                 if setting.isLazy != former?.isLazy {
-                    isDone = try cgroup.setTimerSlack(setting.isLazy ? Self.lazy : Self.exact)
+                    isDone = try setting.isLazy
+                        ? cgroup.setTimerSlack(Self.lazy, limit: Self.limit)
+                        : cgroup.setTimerSlack(Self.exact, limit: .max)
                 }
                 if former == nil || setting.core != former?.core {
-                    isDone = try cgroup.setCores(setting.core.map { [$0] } ?? cores) && isDone
+                    let isSet = try setting.core.map { try cgroup.setCores([$0], limit: Self.limit) }
+                    isDone = try isSet ?? cgroup.setCores(cores, limit: .max) && isDone
                 }
                 if isDone { current = setting }
             }

@@ -8,10 +8,10 @@ extension Cgroup {
     ///
     /// - Parameters:
     ///   - slack: 50 µs is the kernel's own.
-    ///   - limit: With more threads than that nothing is done.
+    ///   - limit: With more threads than that not all is done.
     /// - Returns: Whether it was done.
     @discardableResult
-    public func setTimerSlack(_ slack: Duration, limit: Int = 1024) throws(SystemError) -> Bool {
+    public func setTimerSlack(_ slack: Duration, limit: Int) throws(SystemError) -> Bool {
         let nanoseconds = slack.components.seconds * 1_000_000_000 + slack.components.attoseconds / 1_000_000_000
         return try forEachThread(limit: limit) { thread in
             // A thread that has ended needs none.
@@ -24,10 +24,10 @@ extension Cgroup {
     ///
     /// - Parameters:
     ///   - cores: By the kernel's numbers; those that a cpuset forbids are left out by the kernel.
-    ///   - limit: With more threads than that nothing is done.
+    ///   - limit: With more threads than that not all is done.
     /// - Returns: Whether it was done.
     @discardableResult
-    public func setCores(_ cores: [Int], limit: Int = 1024) throws(SystemError) -> Bool {
+    public func setCores(_ cores: [Int], limit: Int) throws(SystemError) -> Bool {
         let set = CoreSet(cores)
         return try forEachThread(limit: limit) { set.apply(to: $0) }
     }

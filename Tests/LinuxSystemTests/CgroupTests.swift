@@ -63,9 +63,9 @@ import Testing
             func slacks() throws -> Set<String> {
                 try Set(group.threads().map { try TextFile.read("/proc/\($0)/timerslack_ns") })
             }
-            #expect(try group.setTimerSlack(.milliseconds(50)))
+            #expect(try group.setTimerSlack(.milliseconds(50), limit: 3))
             #expect(try slacks() == ["50000000\n"])
-            #expect(try group.setTimerSlack(.microseconds(50)))
+            #expect(try group.setTimerSlack(.microseconds(50), limit: 3))
             #expect(try slacks() == ["50000\n"])
             #expect(try !group.setTimerSlack(.milliseconds(50), limit: 2))
             #expect(try slacks() == ["50000\n"], "Too many threads: nothing is done.")
@@ -79,9 +79,9 @@ import Testing
                     })
             }
             let before = try allowed()
-            #expect(try group.setCores([last]))
+            #expect(try group.setCores([last], limit: 3))
             #expect(try allowed() == ["\(last)"])
-            #expect(try group.setCores(cores))
+            #expect(try group.setCores(cores, limit: .max))
             #expect(try allowed() == before)
             try await group.killAll(until: .now + .seconds(5))
             #expect(try await child.wait(until: .now + .seconds(5)) == .signal(SIGKILL))
