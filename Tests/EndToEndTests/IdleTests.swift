@@ -1,5 +1,6 @@
 import Client
 import Foundation
+import LinuxSystem
 import SandboxModel
 import Testing
 
@@ -75,23 +76,62 @@ extension EndToEnd {
             }
         }
 
-        /// Timer slack of every thread of the server's sandboxes, by control group.
-        private func slacks(_ server: TestServer) -> [String: Set<Int>] {
+        /// What a file in `/proc/THREAD` says of every thread of the server's sandboxes, by control group.
+        private func threads(
+            _ server: TestServer, _ file: String, _ value: (String) -> String?
+        ) -> [String: Set<String>] {
             server.noteSlots()
-            var slacks: [String: Set<Int>] = [:]
+            var values: [String: Set<String>] = [:]
             for group in server.cgroups() {
                 for list in ["tasks", "cgroup.threads"] {
                     let threads = (try? String(contentsOfFile: "\(group)/\(list)", encoding: .utf8)) ?? ""
                     for thread in threads.split(separator: "\n") {
-                        let slack = try? String(contentsOfFile: "/proc/\(thread)/timerslack_ns", encoding: .utf8)
+                        let text = try? String(contentsOfFile: "/proc/\(thread)/\(file)", encoding: .utf8)
                         let name = String(group.split(separator: "/").last ?? "")
-                        if let slack = slack.flatMap({ Int($0.filter(\.isNumber)) }) {
-                            slacks[name, default: []].insert(slack)
-                        }
+                        if let value = text.flatMap(value) { values[name, default: []].insert(value) }
                     }
                 }
             }
-            return slacks
+            return values
+        }
+
+        private func slacks(_ server: TestServer) -> [String: Set<Int>] {
+            threads(server, "timerslack_ns") { $0 }.mapValues { Set($0.compactMap { Int($0.filter(\.isNumber)) }) }
+        }
+
+        /// Sandboxes all of whose threads have the same one core.
+        private func confined(_ server: TestServer) -> Int {
+            threads(server, "status") { text in
+                text.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") }.map { String($0) }
+            }
+            .values.count { $0.count == 1 && $0.allSatisfy { !$0.contains("-") && !$0.contains(",") } }
+        }
+
+        @Test(.enabled(if: CoreSet.available().count > 1, "one core is no choice"))
+        func `while more are in use than there are cores, some keep to one core, until they need more`() async throws {
+            try await TestServer.with { server in
+                let client = server.client
+                let names = (0..<(CoreSet.available().count + 2)).map { "c\($0)" }
+                for name in names { _ = try await client.makeSandbox(name) }
+                #expect(confined(server) == 0)
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for name in names { group.addTask { try await client.sh(name, "sleep 4") } }
+                    _ = try await eventually("two keep to one core") { confined(server) == 2 ? true : nil }
+                    try await group.waitForAll()
+                }
+                _ = try await eventually("all may run everywhere") { confined(server) == 0 ? true : nil }
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    let work = "end=$(($(date +%s) + 6)); while [ $(date +%s) -lt $end ]; do :; done"
+                    for name in names { group.addTask { try await client.sh(name, work) } }
+                    try await Task.sleep(for: .seconds(2))
+                    _ = try await eventually("none that computes is held") { () -> Bool? in
+                        var busy = 0
+                        for name in names where !(try await client.sandbox(name).awakeBecause.isEmpty) { busy += 1 }
+                        return busy == names.count && confined(server) == 0 ? true : nil
+                    }
+                    try await group.waitForAll()
+                }
+            }
         }
 
         private func dozes(_ server: TestServer, _ dozes: Bool) async throws {
