@@ -27,8 +27,9 @@ struct MemoryGuard {
     private static let patience = 10_000
     private static let longPatience = 15_000
     /// gVisor gives memory back some time after a process has ended, so the next one ends only if nothing came for so
-    /// long.
-    private static let betweenKills = 1000
+    /// long. Version 2 slows down gVisor as well as the guest, by up to 2 s each time that it takes memory above the mark
+    /// (`memory.high`).
+    private var betweenKills: Int { isVersion1 ? 1000 : 4000 }
     private static let notable: UInt64 = 1 << 20
     /// Who takes memory takes each step as well, in no time: small steps at growing distances leave the most time to
     /// gVisor's kernel.
@@ -174,7 +175,7 @@ struct MemoryGuard {
             lowest = used
             if lastKill > Int.min / 2 { lastProgress = now }
         }
-        guard now - max(lastKill, lastProgress) >= MemoryGuard.betweenKills else { return .none }
+        guard now - max(lastKill, lastProgress) >= betweenKills else { return .none }
         lastKill = now
         lowest = used
         return .relieve
