@@ -47,7 +47,8 @@ final class SlotThreads: Sendable {
                 current = nil
                 var isDone = true
                 if setting.isLazy != former?.isLazy {
-                    isDone = try setting.isLazy
+                    isDone =
+                        try setting.isLazy
                         ? cgroup.setTimerSlack(Self.lazy, limit: Self.limit)
                         : cgroup.setTimerSlack(Self.exact, limit: .max)
                 }

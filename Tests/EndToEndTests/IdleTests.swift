@@ -108,7 +108,7 @@ extension EndToEnd {
         }
 
         @Test(.enabled(if: CoreSet.available().count > 1, "one core is no choice"))
-        func `while more are in use than there are cores, some keep to one core, until they need more`() async throws {
+        func `while more are in use than there are cores, some keep to one core`() async throws {
             try await TestServer.with { server in
                 let client = server.client
                 let names = (0..<(CoreSet.available().count + 2)).map { "c\($0)" }
@@ -142,7 +142,9 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a sandbox in which nothing runs dozes until it is used, and its next server rouses it`() async throws {
+        @Test func `a sandbox in which nothing runs dozes until it is used, or has a new server`()
+            async throws
+        {
             try await TestServer.with { server in
                 let client = server.client
                 _ = try await client.makeSandbox("doze")
@@ -160,7 +162,8 @@ extension EndToEnd {
                 let process = try await client.background("doze", ["sleep", "1000"])
                 try await dozes(server, false)
                 try await Task.sleep(for: .seconds(2))
-                #expect(!slacks(server).values.contains { $0.contains(50_000_000) }, "A process of the user runs in it.")
+                #expect(
+                    !slacks(server).values.contains { $0.contains(50_000_000) }, "A process of the user runs in it.")
                 try await client.signal("doze", process.id, 9)
             }
         }

@@ -48,7 +48,8 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: isReady, reason)) func `what is set for all threads of a group holds for all, and can be undone`()
+    @Test(.enabled(if: isReady, reason))
+    func `what is set for all threads of a group holds for all, and can be undone`()
         async throws
     {
         try await withGroup { group in
@@ -75,7 +76,9 @@ import Testing
                 try Set(
                     group.threads().flatMap { thread in
                         try TextFile.read("/proc/\(thread)/status").split(separator: "\n")
-                            .filter { $0.hasPrefix("Cpus_allowed_list:") }.map { $0.split(separator: "\t")[1].description }
+                            .filter { $0.hasPrefix("Cpus_allowed_list:") }.map {
+                                $0.split(separator: "\t")[1].description
+                            }
                     })
             }
             let before = try allowed()
