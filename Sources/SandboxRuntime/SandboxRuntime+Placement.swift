@@ -8,7 +8,8 @@ extension SandboxRuntime {
 
     /// Somebody begins to use a sandbox that runs.
     func place(_ sandbox: Sandbox, _ incarnation: Incarnation) async {
-        let core = placement.withLock { $0.enter(sandbox.id, now: clock.moment) }
+        let isBusy = load.withLock { $0.isShort }
+        let core = placement.withLock { $0.enter(sandbox.id, now: clock.moment, isBusy: isBusy) }
         if let core { await incarnation.execution.confine(to: core) }
     }
 
@@ -17,7 +18,9 @@ extension SandboxRuntime {
 
     /// Lets sandboxes run everywhere again that need more than one core, or that nobody uses any more.
     func tendPlacement() async {
+        guard configuration.cores.count > 1 else { return }
         while !Task.isCancelled {
+            load.withLock { $0.sample(at: clock.moment) }
             await lookAtPlacement()
             do { try await clock.sleep(for: Self.pace) } catch { return }
         }

@@ -27,6 +27,27 @@ struct PlacementTests {
         #expect(Set(placement.placed) == Set(ids.dropFirst(2)))
     }
 
+    @Test func `on a machine without an idle core whoever comes is confined`() {
+        var placement = CorePlacement(cores: [0, 1])
+        let core = placement.enter(ids[0], now: at(0), isBusy: true)
+        #expect(core != nil)
+        let again = placement.enter(ids[0], now: at(0), isBusy: true)
+        #expect(again == nil, "It is already.")
+    }
+
+    @Test func `a machine is busy when next to no core was idle for a while`() {
+        var load = HostLoad()
+        #expect(!load.isShort)
+        load.add(idle: 1000, of: 10_000, at: at(0))
+        load.add(idle: 1000, of: 10_020, at: at(0.1))
+        #expect(!load.isShort, "Not for long enough.")
+        load.add(idle: 1001, of: 10_040, at: at(0.2))
+        #expect(load.isShort)
+        load.add(idle: 1011, of: 10_060, at: at(0.3))
+        load.add(idle: 1021, of: 10_080, at: at(0.4))
+        #expect(!load.isShort)
+    }
+
     @Test func `one core, or none that is known, decides nothing`() {
         for cores in [[], [0]] {
             var placement = CorePlacement(cores: cores)
