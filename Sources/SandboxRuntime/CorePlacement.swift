@@ -1,7 +1,7 @@
 internal import SandboxModel
 
-/// Which sandboxes to keep on one core while the machine is short of them: more sandboxes are in use than there are cores,
-/// or no core is idle. It decides; whoever asks acts.
+/// Which sandboxes to keep on one core while more of them are in use than the machine has cores. It decides; whoever asks
+/// acts.
 ///
 /// A sandbox is many threads that wait for each other. With a control group for each sandbox, the kernel's scheduler gives
 /// a group's weight on a core by what the group did there lately: a thread that wakes on the core where its sandbox has
@@ -40,23 +40,22 @@ struct CorePlacement: Sendable {
 
     /// Somebody begins to use a sandbox.
     ///
-    /// - Parameter isBusy: Whether no core was idle lately.
     /// - Returns: The core to confine it to; `nil` if it stays as it is.
-    mutating func enter(_ id: SandboxID, now: Moment, isBusy: Bool = false) -> Int? {
+    mutating func enter(_ id: SandboxID, now: Moment) -> Int? {
         guard cores.count > 1 else { return nil }
         uses[id, default: Use(count: 0)].count += 1
         if places[id] != nil {
             places[id]?.usedAt = now
             return nil
         }
-        guard isBusy || uses.count > cores.count, uses[id]?.isHeavy == false else { return nil }
+        guard uses.count > cores.count, uses[id]?.isHeavy == false else { return nil }
         guard let core = next() else { return nil }
         places[id] = Place(core: core, usedAt: now)
         return core
     }
 
     /// The core on which the fewest are; of several, each in its turn. `nil`: there is no choice.
-    mutating func next() -> Int? {
+    private mutating func next() -> Int? {
         guard cores.count > 1 else { return nil }
         var counts = [Int](repeating: 0, count: cores.count)
         for place in places.values {
@@ -66,9 +65,6 @@ struct CorePlacement: Sendable {
         let order = cores.indices.map { ($0 + turn) % cores.count }
         return order.min { counts[$0] < counts[$1] }.map { cores[$0] }
     }
-
-    /// A sandbox that is confined already comes into use.
-    mutating func settle(_ id: SandboxID, on core: Int, now: Moment) { places[id] = Place(core: core, usedAt: now) }
 
     /// The use ends.
     mutating func leave(_ id: SandboxID, now: Moment) {

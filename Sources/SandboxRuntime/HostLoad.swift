@@ -4,10 +4,8 @@ internal import Glibc
 struct HostLoad {
     /// Over how many seconds the cores are looked at, at least.
     private static let window = 0.15
-    /// The part of the cores that must have had nothing to do for there to be room.
+    /// The part of the cores that must have had nothing to do.
     private static let spare = 0.4
-    /// The part below which they are short.
-    private static let short = 0.05
 
     private var samples: [(at: Moment, idle: UInt64, total: UInt64)] = []
     /// Where the kernel does not tell, there is always room.
@@ -33,17 +31,10 @@ struct HostLoad {
     /// Whether enough of the cores was idle; `false` until that is known.
     var hasRoom: Bool {
         guard isKnown else { return true }
-        return idlePart.map { $0 >= Self.spare } ?? false
-    }
-
-    /// Whether next to none of the cores was idle; `false` until that is known.
-    var isShort: Bool { idlePart.map { $0 < Self.short } ?? false }
-
-    private var idlePart: Double? {
         guard let first = samples.first, let last = samples.last, last.at.seconds(since: first.at) >= Self.window,
             last.total > first.total
-        else { return nil }
-        return Double(last.idle - min(first.idle, last.idle)) / Double(last.total - first.total)
+        else { return false }
+        return Double(last.idle - min(first.idle, last.idle)) >= Self.spare * Double(last.total - first.total)
     }
 
     /// The first line of `/proc/stat`, in the kernel's ticks.

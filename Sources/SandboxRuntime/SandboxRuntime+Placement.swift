@@ -8,8 +8,7 @@ extension SandboxRuntime {
 
     /// Somebody begins to use a sandbox that runs.
     func place(_ sandbox: Sandbox, _ incarnation: Incarnation) async {
-        let isBusy = load.withLock { $0.isShort }
-        let core = placement.withLock { $0.enter(sandbox.id, now: clock.moment, isBusy: isBusy) }
+        let core = placement.withLock { $0.enter(sandbox.id, now: clock.moment) }
         if let core { await incarnation.execution.confine(to: core) }
     }
 
@@ -18,9 +17,7 @@ extension SandboxRuntime {
 
     /// Lets sandboxes run everywhere again that need more than one core, or that nobody uses any more.
     func tendPlacement() async {
-        guard configuration.cores.count > 1 else { return }
         while !Task.isCancelled {
-            load.withLock { $0.sample(at: clock.moment) }
             await lookAtPlacement()
             do { try await clock.sleep(for: Self.pace) } catch { return }
         }

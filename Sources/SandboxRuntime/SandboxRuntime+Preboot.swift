@@ -13,8 +13,6 @@ struct Prebooted: Sendable, Identifiable {
     let id: SandboxID
     let kind: PrebootKind
     let incarnation: Incarnation
-    /// The core that it is confined to, so that its first command does not wait for one core to wake the other.
-    let core: Int?
 }
 
 // Sandboxes that are booted before anybody asks for them.
@@ -119,10 +117,8 @@ extension SandboxRuntime {
             guard let driver = drivers[kind.tier] else { throw SandboxError(.unsupported, "There is no such tier.") }
             let incarnation = Incarnation(execution: try await driver.start(request))
             try await rehearse(in: incarnation, Prepared(template, SandboxSpec()).defaults)
-            let core = placement.withLock { $0.next() }
-            if let core { await incarnation.execution.confine(to: core) }
             try await incarnation.execution.hold()
-            let member = Prebooted(id: id, kind: kind, incarnation: incarnation, core: core)
+            let member = Prebooted(id: id, kind: kind, incarnation: incarnation)
             let isTaken = prebooted.withLock { $0.booted(member, kind, now: clock.moment) }
             guard isTaken else { return await discard(member) }
             watch(member)
@@ -136,7 +132,7 @@ extension SandboxRuntime {
     /// The first process in a sandbox takes many times as long as the second: the guest's kernel has to find the shell,
     /// the loader and the libraries, and the init its own way. Nobody has to wait for that here.
     private func rehearse(in incarnation: Incarnation, _ defaults: GuestDefaults) async throws {
-        var start = ProcessStart(arguments: ["/bin/sh", "-c", "/bin/true; /bin/echo; /bin/ls -l /"])
+        var start = ProcessStart(arguments: ["/bin/sh", "-c", "/bin/true"])
         start.environment = defaults.environment
         start.directory = defaults.directory
         start.user = defaults.user
@@ -207,9 +203,6 @@ extension SandboxRuntime {
                 } else {
                     try await incarnation.session.ping(deadline: Self.adoptionDeadline)
                 }
-            }
-            if let core = member.core {
-                placement.withLock { $0.settle(sandbox.id, on: core, now: clock.moment) }
             }
             return incarnation
         } catch {

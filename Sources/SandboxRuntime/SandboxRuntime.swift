@@ -39,8 +39,6 @@ public final class SandboxRuntime: Service, Sendable {
     let admission: Admission
     /// Numbers changes of specifications in the order of the store.
     let specChanges = Atomic<UInt64>(0)
-    /// What the cores did lately.
-    let load = Mutex(HostLoad())
     /// Who is kept on one core.
     let placement: Mutex<CorePlacement>
     /// Sandboxes that were booted ahead.

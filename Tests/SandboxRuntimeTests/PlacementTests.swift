@@ -27,27 +27,6 @@ struct PlacementTests {
         #expect(Set(placement.placed) == Set(ids.dropFirst(2)))
     }
 
-    @Test func `on a machine without an idle core whoever comes is confined`() {
-        var placement = CorePlacement(cores: [0, 1])
-        let core = placement.enter(ids[0], now: at(0), isBusy: true)
-        #expect(core != nil)
-        let again = placement.enter(ids[0], now: at(0), isBusy: true)
-        #expect(again == nil, "It is already.")
-    }
-
-    @Test func `a machine is busy when next to no core was idle for a while`() {
-        var load = HostLoad()
-        #expect(!load.isShort)
-        load.add(idle: 1000, of: 10_000, at: at(0))
-        load.add(idle: 1000, of: 10_020, at: at(0.1))
-        #expect(!load.isShort, "Not for long enough.")
-        load.add(idle: 1001, of: 10_040, at: at(0.2))
-        #expect(load.isShort)
-        load.add(idle: 1011, of: 10_060, at: at(0.3))
-        load.add(idle: 1021, of: 10_080, at: at(0.4))
-        #expect(!load.isShort)
-    }
-
     @Test func `one core, or none that is known, decides nothing`() {
         for cores in [[], [0]] {
             var placement = CorePlacement(cores: cores)
@@ -87,21 +66,6 @@ struct PlacementTests {
         placement.leave(ids[2], now: at(1.2))
         let later = placement.look(now: at(1.41), cpu: [:])
         #expect(later == [ids[2]])
-    }
-
-    @Test func `one that was confined ahead is let go like the others`() {
-        var placement = CorePlacement(cores: [4, 5, 6])
-        let turns = (0..<4).map { _ in placement.next() }
-        #expect(turns == [5, 6, 4, 5], "Nobody is there yet: each in its turn.")
-        placement.settle(ids[0], on: 5, now: at(0))
-        let other = (0..<3).map { _ in placement.next() }
-        #expect(!other.contains(5))
-        for _ in 0..<2 {
-            let released = placement.look(now: at(0.3), cpu: [:])
-            #expect(released == [ids[0]], "It is told until it is done.")
-        }
-        placement.release(ids[0])
-        #expect(!placement.isActive)
     }
 
     @Test func `one that is gone is forgotten`() {
