@@ -19,9 +19,9 @@ final class SlotThreads: Sendable {
     private static let lazy = Duration.milliseconds(50)
     /// With more threads than that a sandbox is left as it is. What was done before is always undone.
     private static let limit = 1024
+    private static let cores = CoreSet.available()
 
     private let cgroup: Cgroup?
-    private let cores: [Int]
     private let wanted = Mutex(Setting())
     /// `nil`: as a former server left it.
     private let current = Mutex<Setting?>(nil)
@@ -29,7 +29,6 @@ final class SlotThreads: Sendable {
     /// - Parameter isNew: Whether the processes are as the kernel makes them.
     init(_ cgroup: Cgroup?, isNew: Bool) {
         self.cgroup = cgroup
-        cores = CoreSet.available()
         if isNew { current.withLock { $0 = Setting() } }
     }
 
@@ -54,7 +53,7 @@ final class SlotThreads: Sendable {
                 }
                 if former == nil || setting.core != former?.core {
                     let isSet = try setting.core.map { try cgroup.setCores([$0], limit: Self.limit) }
-                    isDone = try isSet ?? cgroup.setCores(cores, limit: .max) && isDone
+                    isDone = try isSet ?? cgroup.setCores(Self.cores, limit: .max) && isDone
                 }
                 if isDone { current = setting }
             }

@@ -9,7 +9,7 @@ internal import SandboxModel
 /// some weight is left to the scheduler, which then knows better.
 struct CorePlacement: Sendable {
     private struct Use: Sendable {
-        var count = 1
+        var count = 0
         /// CPU time when first looked at after it began, in nanoseconds.
         var cpu: UInt64?
         var isHeavy = false
@@ -43,7 +43,7 @@ struct CorePlacement: Sendable {
     /// - Returns: The core to confine it to; `nil` if it stays as it is.
     mutating func enter(_ id: SandboxID, now: Moment) -> Int? {
         guard cores.count > 1 else { return nil }
-        uses[id, default: Use(count: 0)].count += 1
+        uses[id, default: Use()].count += 1
         if places[id] != nil {
             places[id]?.usedAt = now
             return nil
@@ -54,9 +54,8 @@ struct CorePlacement: Sendable {
         return core
     }
 
-    /// The core on which the fewest are; of several, each in its turn. `nil`: there is no choice.
+    /// The core on which the fewest are; of several, each in its turn.
     private mutating func next() -> Int? {
-        guard cores.count > 1 else { return nil }
         var counts = [Int](repeating: 0, count: cores.count)
         for place in places.values {
             if let index = cores.firstIndex(of: place.core) { counts[index] += 1 }

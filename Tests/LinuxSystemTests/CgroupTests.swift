@@ -30,14 +30,17 @@ import Testing
             })
     }
 
+    private func shell(_ script: String, in group: Cgroup) throws -> ChildProcess {
+        let null = try FileDescriptor.open("/dev/null", O_RDWR)
+        return try ChildProcess.spawn(
+            ChildCommand("/bin/sh", ["-c", script], cgroup: group), descriptors: [null.raw, null.raw, null.raw])
+    }
+
     @Test(.enabled(if: isReady, reason)) func `a child is in its group from the start, and all of it is killed`()
         async throws
     {
         try await withGroup { group in
-            let null = try FileDescriptor.open("/dev/null", O_RDWR)
-            let child = try ChildProcess.spawn(
-                ChildCommand("/bin/sh", ["-c", "setsid sleep 100 & exec sleep 100"], cgroup: group),
-                descriptors: [null.raw, null.raw, null.raw])
+            let child = try shell("setsid sleep 100 & exec sleep 100", in: group)
             let deadline = ContinuousClock.now + .seconds(5)
             while try group.processes().count < 2, ContinuousClock.now < deadline {
                 try await Task.sleep(for: .milliseconds(5))
@@ -53,10 +56,7 @@ import Testing
         async throws
     {
         try await withGroup { group in
-            let null = try FileDescriptor.open("/dev/null", O_RDWR)
-            let child = try ChildProcess.spawn(
-                ChildCommand("/bin/sh", ["-c", "sleep 100 & sleep 100 & wait"], cgroup: group),
-                descriptors: [null.raw, null.raw, null.raw])
+            let child = try shell("sleep 100 & sleep 100 & wait", in: group)
             let deadline = ContinuousClock.now + .seconds(5)
             while try group.threads().count < 3, ContinuousClock.now < deadline {
                 try await Task.sleep(for: .milliseconds(5))
@@ -95,10 +95,7 @@ import Testing
         async throws
     {
         try await withGroup { group in
-            let null = try FileDescriptor.open("/dev/null", O_RDWR)
-            let child = try ChildProcess.spawn(
-                ChildCommand("/bin/sh", ["-c", "while :; do :; done"], cgroup: group),
-                descriptors: [null.raw, null.raw, null.raw])
+            let child = try shell("while :; do :; done", in: group)
             try group.freeze()
             try group.freeze()
             try await Self.wait("it stands still") {

@@ -9,15 +9,21 @@ struct HostProcess: Sendable, Hashable {
 
     /// Reads `/proc/PID/stat`; `nil` if there is no such process.
     init?(pid: Int) {
+        guard let (name, fields) = Self.stat(pid), fields.count > 19, let parent = Int(fields[1]) else { return nil }
+        self.pid = pid
+        self.parent = parent
+        self.name = name
+        startTime = String(fields[19])
+    }
+
+    /// The name, and what follows it: the first field is the third of proc_pid_stat(5).
+    static func stat(_ pid: Int) -> (name: String, fields: [Substring])? {
         guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
             let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")")
         else { return nil }
-        let fields = text[text.index(after: close)...].split(separator: " ")
-        guard fields.count > 19, let parent = Int(fields[1]) else { return nil }
-        self.pid = pid
-        self.parent = parent
-        name = String(text[text.index(after: open)..<close])
-        startTime = String(fields[19])
+        return (
+            String(text[text.index(after: open)..<close]), text[text.index(after: close)...].split(separator: " ")
+        )
     }
 
     var isThere: Bool { HostProcess(pid: pid) == self }
@@ -95,12 +101,9 @@ enum HostView {
     /// CPU time of a sandbox's processes, in steps of 10 ms for each.
     static func cpuSeconds(of id: String) -> Double {
         let ticks = processes(of: id).reduce(0) { sum, process in
-            guard let text = try? String(contentsOfFile: "/proc/\(process.pid)/stat", encoding: .utf8),
-                let close = text.lastIndex(of: ")")
-            else { return sum }
-            let fields = text[text.index(after: close)...].split(separator: " ")
-            // utime and stime, the 14th and 15th of proc_pid_stat(5).
-            return fields.count > 12 ? sum + (Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0) : sum
+            // utime and stime.
+            guard let fields = HostProcess.stat(process.pid)?.fields, fields.count > 12 else { return sum }
+            return sum + (Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0)
         }
         return Double(ticks) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
