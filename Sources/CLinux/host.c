@@ -10,10 +10,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef P_PIDFD
@@ -26,6 +28,44 @@ struct spawn_context {
     const struct nj_command *spawn;
     volatile int32_t error;
 };
+
+// The parent's precedence over other processes is not for its children.
+static int ordinary_nice, is_precedence_own;
+
+static int each_thread(int (*change)(pid_t, int), int value) {
+    DIR *threads = opendir("/proc/self/task");
+    if (threads == NULL) return errno;
+    int error = 0;
+    for (struct dirent *entry; (entry = readdir(threads)) != NULL;)
+        // One that ended meanwhile needs nothing.
+        if (entry->d_name[0] != '.' && change(atoi(entry->d_name), value) < 0 && errno != ESRCH) error = errno;
+    closedir(threads);
+    return error;
+}
+
+static int set_nice(pid_t thread, int nice) { return setpriority(PRIO_PROCESS, (id_t)thread, nice); }
+
+static int set_real_time(pid_t thread, int is_real_time) {
+    struct sched_param parameter = {.sched_priority = is_real_time ? 1 : 0};
+    return sched_setscheduler(thread, is_real_time ? SCHED_RR : SCHED_OTHER, &parameter);
+}
+
+int32_t nj_take_precedence(int32_t steps) {
+    errno = 0;
+    int own = getpriority(PRIO_PROCESS, 0);
+    if (errno != 0) return errno;
+    ordinary_nice = own;
+    is_precedence_own = 1;
+    return each_thread(set_nice, own - steps);
+}
+
+int32_t nj_set_real_time(int32_t is_real_time) { return each_thread(set_real_time, is_real_time); }
+
+int64_t nj_process_cpu_nanoseconds(void) {
+    struct timespec time;
+    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) < 0) return 0;
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
 
 static int fail(struct spawn_context *context) {
     context->error = errno == 0 ? EIO : errno;
@@ -42,6 +82,10 @@ static int child(void *argument) {
     }
     if (s->death_signal != 0 && prctl(PR_SET_PDEATHSIG, s->death_signal) < 0) fail(context);
     if (s->session && setsid() < 0) fail(context);
+    if (is_precedence_own) {
+        set_real_time(0, 0);
+        set_nice(0, ordinary_nice);
+    }
     int high[16];
     if (s->descriptor_count > 16) {
         errno = EINVAL;

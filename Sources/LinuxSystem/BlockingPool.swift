@@ -56,7 +56,7 @@ public final class BlockingPool: Sendable {
 }
 
 /// A counting semaphore of the system.
-private final class Semaphore: @unchecked Sendable {
+final class Semaphore: @unchecked Sendable {
     // The kernel and libc synchronise access; the memory stays where it is.
     private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
 

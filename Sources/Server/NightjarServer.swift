@@ -46,18 +46,34 @@ public struct NightjarServer: Sendable {
                 hint: "unset it, or use a debug build")
         }
         let (level, format) = (options.logLevel, options.logFormat)
-        LoggingSystem.bootstrap { LineLogHandler(label: $0, format: format, level: level) }
+        let lines = LineWriter(descriptor: 2) { LineLogHandler.confession(lost: $0, format: format) }
+        LoggingSystem.bootstrap { LineLogHandler(label: $0, format: format, level: level, write: lines.append) }
         let metrics = PrometheusRegistry(help: MetricsHelp.lines)
         MetricsSystem.bootstrap(metrics)
         signal(SIGPIPE, SIG_IGN)
         ListenSockets.raiseDescriptorLimit()
-        let group = try await assemble(metrics, Logger(label: "nightjar"))
+        let logger = Logger(label: "nightjar")
+        takePrecedence(logger)
+        let result: Result<Void, any Error>
         do {
-            try await group.run()
-        } catch let error as SandboxError {
-            throw error
+            result = .success(try await assemble(metrics, logger).run())
         } catch {
-            throw SandboxError(.internalError, "The server stopped: \(error)", cause: error)
+            result = .failure(error)
+        }
+        await lines.flush(until: .now + .seconds(2))
+        if case .failure(let error) = result {
+            throw error as? SandboxError
+                ?? SandboxError(.internalError, "The server stopped: \(error)", cause: error)
+        }
+    }
+
+    /// The server answers while sandboxes use all that the cores have. It uses little, and what it starts has no more than
+    /// others.
+    private func takePrecedence(_ logger: Logger) {
+        do {
+            try Precedence.take()
+        } catch {
+            logger.notice("the server may have to wait for busy sandboxes", metadata: ["reason": "\(error)"])
         }
     }
 

@@ -33,6 +33,15 @@ struct nj_command {
 /// returns -1 and sets the errno; nothing is left to reap then. Any thread may call it.
 pid_t nj_host_spawn(const struct nj_command *command, int32_t *pidfd, int32_t *error);
 
+/// Lets this process's threads, and those that they start, come before others: as many steps of `nice` as given. Children
+/// of `nj_host_spawn` begin without. Once per process. Returns 0 or an errno.
+int32_t nj_take_precedence(int32_t steps);
+/// Whether the threads that this process has now, and those that they start, come before all that have no real-time
+/// policy. Children of `nj_host_spawn` begin without, if `nj_take_precedence` was called. Returns 0 or an errno.
+int32_t nj_set_real_time(int32_t is_real_time);
+/// CPU time that this process has used.
+int64_t nj_process_cpu_nanoseconds(void);
+
 /// Sends bytes with descriptors attached to the first. Returns the count of bytes sent or -errno.
 int64_t nj_send_descriptors(
     int32_t socket, const void *bytes, size_t length, const int32_t *descriptors, size_t count);

@@ -16,18 +16,21 @@ public enum LogFormat: String, Sendable, CaseIterable {
     case json
 }
 
-/// Writes log lines to a descriptor, standard error by default, each with one `write`.
+/// Makes log lines, and gives them to whoever writes them.
 public struct LineLogHandler: LogHandler {
     private let label: String
     private let format: LogFormat
-    private let descriptor: Int32
+    private let write: @Sendable ([UInt8]) -> Void
     public var logLevel: Logger.Level
     public var metadata: Logger.Metadata = [:]
 
-    public init(label: String, format: LogFormat, level: Logger.Level, descriptor: Int32 = 2) {
+    /// - Parameter write: Takes a line, with its end. It must not block: it is called on whatever thread logs.
+    public init(
+        label: String, format: LogFormat, level: Logger.Level, write: @escaping @Sendable ([UInt8]) -> Void
+    ) {
         self.label = label
         self.format = format
-        self.descriptor = descriptor
+        self.write = write
         logLevel = level
     }
 
@@ -39,11 +42,20 @@ public struct LineLogHandler: LogHandler {
     public func log(event: LogEvent) {
         var all = metadata
         if let own = event.metadata { all.merge(own) { $1 } }
-        let line = Self.line(
-            at: Self.now(), level: event.level, label: label, message: event.message.description, all, format)
-        let bytes = Array(line.utf8)
-        // A line that cannot be written has nowhere else to go.
-        _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+        write(
+            Array(
+                Self.line(
+                    at: Self.now(), level: event.level, label: label, message: event.message.description, all, format
+                ).utf8))
+    }
+
+    /// The line that says that lines were lost, because they came faster than they could be written.
+    public static func confession(lost: Int, format: LogFormat) -> [UInt8] {
+        Array(
+            line(
+                at: now(), level: .warning, label: "nightjar", message: "Log lines were lost", ["lines": "\(lost)"],
+                format
+            ).utf8)
     }
 
     static func now() -> Timestamp {
