@@ -50,7 +50,7 @@ public struct APIResponder: Sendable {
         connection.place?.begin()
         defer { connection.place?.end() }
         let (principal, refusal) = identify(request, connection)
-        if principal != .anonymous { connection.place?.know() }
+        if principal != .anonymous { connection.place?.know(principal.name) }
         let context = APIContext(
             source: .init(
                 logger: logger, requestID: requestID, connection: connection, access: access, audit: audit,

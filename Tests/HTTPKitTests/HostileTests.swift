@@ -1,8 +1,11 @@
 import Foundation
-import HTTPKit
+import Glibc
 import NIOCore
 import SandboxModel
+import Synchronization
 import Testing
+
+@testable import HTTPKit
 
 private let key = "Authorization: Bearer nj_secret\r\n"
 private let second = "GET /private HTTP/1.1\r\nHost: x\r\n\(key)Connection: close\r\n\r\n"
@@ -158,6 +161,79 @@ private let second = "GET /private HTTP/1.1\r\nHost: x\r\n\(key)Connection: clos
             for stranger in strangers { await stranger.close() }
             await known.close()
             try await eventually { table.count == 0 }
+        }
+    }
+
+    @Test func `whoever holds the most connections loses them, and nobody else`() throws {
+        let table = ConnectionTable(limit: 10)
+        let cut = Mutex<[String]>([])
+        func open(_ holder: String?, _ name: String) throws -> ConnectionTable.Place {
+            let place = try #require(table.add { cut.withLock { $0.append(name) } })
+            guard let holder else { return place }
+            place.begin()
+            place.know(holder)
+            place.end()
+            return place
+        }
+        _ = try open("quiet", "quiet")
+        let busy = try open("greedy", "busy")
+        busy.begin()
+        for number in 0..<20 { _ = try open("greedy", "greedy \(number)") }
+        #expect(cut.withLock { $0 } == (0..<12).map { "greedy \($0)" })
+        // A stranger who has just come is not put out before them either.
+        _ = try open(nil, "stranger")
+        _ = try open("late", "late")
+        #expect(cut.withLock { $0 } == (0..<14).map { "greedy \($0)" })
+        // What was used last goes last.
+        busy.end()
+        for number in 0..<6 { _ = try open("late", "late \(number)") }
+        #expect(!cut.withLock { $0 }.contains("quiet") && !cut.withLock { $0 }.contains("busy"))
+        #expect(table.count == 10)
+    }
+
+    @Test func `connections that are reset before they are accepted leave no descriptors`() async throws {
+        try await withServer { server in
+            guard case .port(let port) = server else { throw ChannelError.operationUnsupported }
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            (address.sin_port, address.sin_addr.s_addr) = (in_port_t(port).bigEndian, INADDR_LOOPBACK.bigEndian)
+            func descriptors() throws -> Int {
+                try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
+            }
+            let before = try descriptors()
+            for _ in 0..<2000 {
+                let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+                var atOnce = linger(l_onoff: 1, l_linger: 0)
+                setsockopt(client, SOL_SOCKET, SO_LINGER, &atOnce, socklen_t(MemoryLayout<linger>.size))
+                _ = withUnsafeBytes(of: &address) { bytes in
+                    bytes.baseAddress.map {
+                        connect(
+                            client, $0.assumingMemoryBound(to: sockaddr.self), socklen_t(MemoryLayout<sockaddr_in>.size)
+                        )
+                    }
+                }
+                close(client)
+            }
+            #expect(try await RawClient.exchange(server, second).hasSuffix("tcp"))
+            // Other tests of this process open some as well.
+            try await eventually { (try? descriptors()).map { $0 < before + 300 } ?? false }
+        }
+    }
+
+    @Test func `tiny frames of a WebSocket are read as slowly as a peer may send them`() async throws {
+        var limits = ConnectionLimits()
+        (limits.webSocketFrames, limits.webSocketRead) = (400, 512)
+        let slow = limits
+        try await withServer(limits: slow) { server in
+            let client = try await openSocket(server)
+            let frame: [UInt8] = [0x82, 0x81, 0, 0, 0, 0, 0x78]
+            let began = ContinuousClock.now
+            try await client.send([UInt8](repeatElement(frame, count: 2000).joined()))
+            // Each comes back as three bytes.
+            try await eventually { client.bytes.count == 2000 * 3 }
+            // A second's worth of them, and what one read brings (the buffer for the head had 2 KiB), come at once.
+            #expect(ContinuousClock.now - began > .milliseconds(2500))
+            await client.close()
         }
     }
 

@@ -33,6 +33,11 @@ public struct ConnectionLimits: Sendable {
     public var webSocketPing: TimeAmount = .seconds(20)
     /// Pings and pongs of a peer in one second; more end the WebSocket.
     public var webSocketControlFrames = 100
+    /// Frames of a peer in one second, on average; more are read later. At once come a second's worth, and what fits into
+    /// ``webSocketRead``.
+    public var webSocketFrames = 2000
+    /// Bytes that are read from a WebSocket at once: tiny frames in a large read would keep others waiting.
+    public var webSocketRead = 16 * 1024
     public init() {}
 }
 
@@ -74,6 +79,12 @@ public struct APIChannel: ServerChildChannel {
 
     public func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
+            // Most of what a connection costs comes after this. One that was reset while it waited to be accepted is not
+            // worth it, and whoever makes thousands of those would make everybody else wait.
+            if listener == .tcp, Self.isReset(channel) {
+                channel.close(promise: nil)
+                throw ChannelError.ioOnClosedChannel
+            }
             let connection = try connection(of: channel)
             let pace = PaceHandler(limits: limits)
             let pipeline = channel.pipeline.syncOperations
@@ -98,6 +109,16 @@ public struct APIChannel: ServerChildChannel {
             try pipeline.addHandler(upgrade)
             return Value(channel: channel, connection: connection, negotiated: upgrade.upgradeResultFuture)
         }
+    }
+
+    /// Whether the peer has reset the connection already.
+    private static func isReset(_ channel: any Channel) -> Bool {
+        guard let socket = channel as? any SocketOptionProvider else { return false }
+        let error = NIOLoopBoundBox<CInt>(0, eventLoop: channel.eventLoop)
+        // On the channel's own event loop this is done at once.
+        socket.unsafeGetSocketOption(level: .socket, name: .so_error)
+            .assumeIsolated().whenSuccess { (value: CInt) in error.value = value }
+        return error.value != 0
     }
 
     private func connection(of channel: any Channel) throws -> Connection {
@@ -150,7 +171,10 @@ public struct APIChannel: ServerChildChannel {
                 channel.eventLoop.makeCompletedFuture {
                     guard let handler = offer.handler else { throw ChannelError.inappropriateOperationForState }
                     let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(MaskCheck())
+                    try channel.syncOptions?.setOption(
+                        .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: limits.webSocketRead))
+                    try channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
+                    try pipeline.addHandler(MaskCheck(framesPerSecond: limits.webSocketFrames))
                     try pipeline.addHandler(
                         NIOWebSocketFrameAggregator(
                             minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 1024,

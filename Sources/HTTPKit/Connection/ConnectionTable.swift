@@ -2,24 +2,75 @@ internal import Synchronization
 
 /// Bounds the connections that strangers can open, and keeps room for others.
 ///
-/// When all places are taken, a newcomer takes the place of the connection that has waited longest without ever having
-/// shown a key; if all have, of the one that has been idle longest. So whoever holds thousands of connections open loses
-/// them, and everybody else gets in.
+/// When all places are taken, a newcomer takes the place of a connection of whoever holds the most: the one that has been
+/// idle longest. Those that never showed a key count as one holder; of them, the one that came first goes, whatever it
+/// does. So whoever holds thousands of connections open loses them, and everybody else gets in and stays.
 public final class ConnectionTable: Sendable {
     private struct Entry {
         var cut: @Sendable () -> Void
-        var isKnown = false
+        /// `nil`: a stranger's.
+        var holder: String?
         var requests = 0
-        /// Counts uses; the lowest was used longest ago.
-        var used: UInt64
+        /// Neighbours in the holder's list.
+        var before: UInt64?
+        var after: UInt64?
+    }
+
+    /// Connections of one holder: how many, and a list of those that may be taken, the first to be taken first.
+    private struct Holder {
+        var count = 0
+        var first: UInt64?
+        var last: UInt64?
     }
 
     private struct State {
         var entries: [UInt64: Entry] = [:]
-        /// Identifiers in the order of arrival; those that are gone or known meanwhile are skipped.
-        var strangers: [UInt64] = []
-        var firstStranger = 0
+        var holders: [String?: Holder] = [:]
         var next: UInt64 = 0
+
+        mutating func append(_ id: UInt64, of holder: String?) {
+            let last = holders[holder, default: Holder()].last
+            if let last { entries[last]?.after = id } else { holders[holder]?.first = id }
+            holders[holder]?.last = id
+            entries[id]?.before = last
+            entries[id]?.after = nil
+        }
+
+        mutating func unlink(_ id: UInt64) {
+            guard let entry = entries[id], let holder = holders[entry.holder],
+                entry.before != nil || holder.first == id
+            else { return }
+            if let before = entry.before {
+                entries[before]?.after = entry.after
+            } else {
+                holders[entry.holder]?.first = entry.after
+            }
+            if let after = entry.after {
+                entries[after]?.before = entry.before
+            } else {
+                holders[entry.holder]?.last = entry.before
+            }
+            entries[id]?.before = nil
+            entries[id]?.after = nil
+        }
+
+        mutating func count(_ holder: String?, by change: Int) {
+            holders[holder, default: Holder()].count += change
+            if holders[holder]?.count == 0 { holders[holder] = nil }
+        }
+
+        mutating func remove(_ id: UInt64) -> Entry? {
+            unlink(id)
+            guard let entry = entries.removeValue(forKey: id) else { return nil }
+            count(entry.holder, by: -1)
+            return entry
+        }
+
+        /// Who holds the most, strangers before others with as many.
+        var leastWanted: UInt64? {
+            holders.filter { $0.value.first != nil }
+                .max { ($0.value.count, $0.key == nil ? 1 : 0) < ($1.value.count, $1.key == nil ? 1 : 0) }?.value.first
+        }
     }
 
     private let limit: Int
@@ -39,29 +90,17 @@ public final class ConnectionTable: Sendable {
         let (place, victim) = state.withLock { state -> (Place?, (@Sendable () -> Void)?) in
             var victim: (@Sendable () -> Void)?
             if state.entries.count >= limit {
-                guard let id = Self.leastWanted(&state) else { return (nil, nil) }
-                victim = state.entries.removeValue(forKey: id)?.cut
+                guard let id = state.leastWanted else { return (nil, nil) }
+                victim = state.remove(id)?.cut
             }
             state.next += 1
-            state.entries[state.next] = Entry(cut: cut, used: state.next)
-            state.strangers.append(state.next)
+            state.entries[state.next] = Entry(cut: cut)
+            state.count(nil, by: 1)
+            state.append(state.next, of: nil)
             return (Place(id: state.next, table: self), victim)
         }
         victim?()
         return place
-    }
-
-    private static func leastWanted(_ state: inout State) -> UInt64? {
-        while state.firstStranger < state.strangers.count {
-            let id = state.strangers[state.firstStranger]
-            state.firstStranger += 1
-            if state.firstStranger > 4096, state.firstStranger * 2 > state.strangers.count {
-                state.strangers.removeFirst(state.firstStranger)
-                state.firstStranger = 0
-            }
-            if let entry = state.entries[id], !entry.isKnown { return id }
-        }
-        return state.entries.filter { $0.value.requests == 0 }.min { $0.value.used < $1.value.used }?.key
     }
 
     /// A connection's place in the table, until it is closed.
@@ -70,22 +109,36 @@ public final class ConnectionTable: Sendable {
         fileprivate let table: ConnectionTable
 
         /// A request came, or a WebSocket began.
-        func begin() { change { $0.requests += 1 } }
-        /// It has ended.
-        func end() { change { $0.requests -= 1 } }
-        /// A good key was shown.
-        func know() { change { $0.isKnown = true } }
-        func leave() { table.state.withLock { _ = $0.entries.removeValue(forKey: id) } }
-
-        private func change(_ body: (inout Entry) -> Void) {
+        func begin() {
             table.state.withLock { state in
-                state.next += 1
-                let now = state.next
-                guard var entry = state.entries[id] else { return }
-                body(&entry)
-                entry.used = now
-                state.entries[id] = entry
+                state.entries[id]?.requests += 1
+                if state.entries[id]?.holder != nil { state.unlink(id) }
             }
         }
+
+        /// It has ended.
+        func end() {
+            table.state.withLock { state in
+                state.entries[id]?.requests -= 1
+                guard let entry = state.entries[id], let holder = entry.holder, entry.requests == 0 else { return }
+                state.append(id, of: holder)
+            }
+        }
+
+        /// A good key was shown, during a request.
+        ///
+        /// - Parameter holder: Whose.
+        func know(_ holder: String) {
+            table.state.withLock { state in
+                guard let entry = state.entries[id], entry.holder != holder else { return }
+                state.unlink(id)
+                state.count(entry.holder, by: -1)
+                state.entries[id]?.holder = holder
+                state.count(holder, by: 1)
+                if entry.requests == 0 { state.append(id, of: holder) }
+            }
+        }
+
+        func leave() { table.state.withLock { _ = $0.remove(id) } }
     }
 }

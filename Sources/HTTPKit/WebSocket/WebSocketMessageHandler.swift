@@ -12,10 +12,21 @@ public enum WebSocketMessage: Sendable {
 /// A client must mask what it sends, and use neither reserved bits nor reserved opcodes (RFC 6455, 5.1 and 5.2).
 struct UnmaskedFrame: Error {}
 
-/// Refuses frames that break the protocol, before they are put together.
-final class MaskCheck: ChannelInboundHandler, Sendable {
+/// Refuses frames that break the protocol, before they are put together, and reads no more of them than a peer may send:
+/// each costs the same, however small it is.
+final class MaskCheck: ChannelDuplexHandler {
     typealias InboundIn = WebSocketFrame
     typealias InboundOut = WebSocketFrame
+    typealias OutboundIn = Never
+
+    /// What one frame uses up of the time.
+    private let share: TimeAmount
+    /// Until when the frames that came have used up the time.
+    private var paidUntil = NIODeadline.now()
+    /// A read that has to wait.
+    private var putOff: Scheduled<Void>?
+
+    init(framesPerSecond: Int) { share = .nanoseconds(1_000_000_000 / Int64(max(1, framesPerSecond))) }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let frame = Self.unwrapInboundIn(data)
@@ -24,7 +35,27 @@ final class MaskCheck: ChannelInboundHandler, Sendable {
             context.fireErrorCaught(UnmaskedFrame())
             return
         }
+        paidUntil = max(paidUntil, .now() - .seconds(1)) + share
         context.fireChannelRead(data)
+    }
+
+    func read(context: ChannelHandlerContext) {
+        let now = NIODeadline.now()
+        guard paidUntil > now else { return context.read() }
+        guard putOff == nil else { return }
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        putOff = context.eventLoop.scheduleTask(deadline: paidUntil) {
+            let (handler, context) = bound.value
+            handler.putOff = nil
+            context.read()
+        }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { putOff?.cancel() }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        putOff?.cancel()
+        context.fireChannelInactive()
     }
 }
 
