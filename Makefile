@@ -1,7 +1,7 @@
 # Everything a developer runs. `make` alone lists the targets; the work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-deb contract docs man check build debug deb template bench fuzz doctor start stop restart status format prerequisites clean
+.PHONY: help quickstart test test-deb contract docs man check build debug deb template kernel bench fuzz doctor start stop restart status format prerequisites clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test-deb: ## Install, upgrade and remove the package under a real systemd
 
 template: ## Build the base template into /var/lib/nightjar
 	@scripts/build-template base
+
+kernel: ## Make the kernel of sandboxes that have one of their own
+	@scripts/build-kernel
 
 bench: ## Measure latencies against their baselines (as root; needs a quiet machine)
 	@scripts/bench

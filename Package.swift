@@ -73,6 +73,8 @@ let package = Package(
         module("Wire"),
         module("SandboxModel"),
         module("LinuxSystem", ["SandboxModel", "CLinux"]),
+        module("QMP", ["LinuxSystem", "SandboxModel"]),
+        module("MachineMemory", ["LinuxSystem", "SandboxModel", "CLinux"]),
         module("Faults", ["SandboxModel"]),
         // Guest and shim: static, without Foundation and NIO
         module("GuestInit", ["Wire", "CLinux"]),
@@ -82,8 +84,17 @@ let package = Package(
         // Parts
         module("GuestClient", ["Wire", "SandboxModel", .nioCore, .nioPosix, .logging]),
         module("Isolation", ["SandboxModel", "GuestClient"]),
+        module("IsolationShim", ["LinuxSystem", "SandboxModel", "Shim", "Faults"]),
         module(
-            "IsolationGVisor", ["Isolation", "GuestClient", "LinuxSystem", "SandboxModel", "Shim", "Faults", .logging]),
+            "IsolationGVisor",
+            [
+                "Isolation", "IsolationShim", "GuestClient", "LinuxSystem", "SandboxModel", "Shim", "Faults", .logging,
+            ]),
+        module(
+            "IsolationMicroVM",
+            [
+                "Isolation", "IsolationShim", "QMP", "GuestClient", "LinuxSystem", "SandboxModel", "Shim", .logging,
+            ]),
         module("SandboxStorage", ["SandboxModel", "LinuxSystem", "Faults"]),
         module("SandboxImages", ["SandboxModel", "SandboxStorage"]),
         module("Store", ["SandboxModel"]),
@@ -138,11 +149,19 @@ let testTargets: [Target] = [
     tests("WireTests", ["Wire"]),
     tests("SandboxModelTests", ["SandboxModel"]),
     tests("LinuxSystemTests", ["LinuxSystem", "SandboxModel"]),
+    tests("QMPTests", ["QMP", "LinuxSystem", "SandboxModel"]),
+    tests("MachineMemoryTests", ["MachineMemory", "QMP", "LinuxSystem", "SandboxModel", "CLinux"]),
     tests("GuestInitTests", ["GuestInit", "Wire", "CLinux"]),
     tests("GuestClientTests", ["GuestClient", "Wire", "SandboxModel", "LinuxSystem", .nioCore, .nioPosix, .logging]),
     tests(
         "IsolationGVisorTests",
-        ["IsolationGVisor", "Isolation", "GuestClient", "LinuxSystem", "SandboxModel", .logging]),
+        ["IsolationGVisor", "Isolation", "IsolationShim", "GuestClient", "LinuxSystem", "SandboxModel", .logging]),
+    tests(
+        "IsolationMicroVMTests",
+        [
+            "IsolationMicroVM", "Isolation", "IsolationShim", "GuestClient", "LinuxSystem", "SandboxModel",
+            "SandboxStorage", "Shim", "Wire", .logging,
+        ]),
     tests("StoreTests", ["Store", "StoreSQLite", "SandboxModel"]),
     tests("AccessTests", ["Access", "Store", "StoreSQLite", "SandboxModel", .logging]),
     tests(

@@ -56,8 +56,16 @@ private func checkShim(_ bytes: [UInt8]) {
     while let body = ShimMessage.next(&buffer), !body.isEmpty {
         precondition(body.count <= ShimMessage.maximum)
         checkRoot(Array(body.dropFirst()))
+        checkFiles(Array(body.dropFirst()))
     }
     checkRoot(bytes)
+    checkFiles(bytes)
+}
+
+private func checkFiles(_ bytes: [UInt8]) {
+    guard let files = ShimFile.decode(bytes) else { return }
+    precondition(files.allSatisfy { $0.path.utf8.first == Path.slash && components(Array($0.name.utf8)).count == 1 })
+    precondition(ShimFile.decode(ShimFile.encode(files)) == files, "are others when they are read again")
 }
 
 private func checkRoot(_ bytes: [UInt8]) {
@@ -78,7 +86,11 @@ private func checkArguments(_ bytes: [UInt8]) {
         String(decoding: $0, as: UTF8.self)
     }
     guard let arguments = ShimArguments(words) else { return }
-    precondition(arguments.slot.utf8.first == Path.slash && arguments.mountPoint.utf8.first == Path.slash)
+    precondition(arguments.slot.utf8.first == Path.slash)
+    switch arguments.kind {
+    case .gVisor(let mountPoint): precondition(mountPoint.utf8.first == Path.slash)
+    case .jail(let jail): precondition(jail.user != 0 && jail.user != .max)
+    }
     precondition(arguments.cgroups.allSatisfy { $0.utf8.first == Path.slash })
     precondition((1...3600).contains(arguments.patience) && !arguments.command.isEmpty)
 }

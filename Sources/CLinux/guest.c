@@ -164,6 +164,8 @@ int32_t nj_add_entropy(const uint8_t *bytes, size_t count) {
     pool.size = (int32_t)count;
     memcpy(pool.bytes, bytes, count);
     if (ioctl(d, RNDADDENTROPY, &pool) < 0 && write(d, bytes, count) < 0) error = errno;
+    // Without this Linux goes on with the old key for up to a minute, which two clones would share. gVisor has none.
+    ioctl(d, RNDRESEEDCRNG);
     close(d);
     return error;
 }

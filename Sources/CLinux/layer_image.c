@@ -100,3 +100,16 @@ const char *nj_prepare_layer(int root, const char *upper, const char *work, int 
     if (fresh && set_aside(root, upper) < 0) return "what is over the init";
     return NULL;
 }
+
+const char *const nj_overlay_settings[] = {
+    "index", "off", "metacopy", "off", "redirect_dir", "nofollow", "xino", "auto", NULL};
+
+int nj_remove_volatile_mark(const char *work) {
+    int directory = open(work, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (directory < 0) return -1;
+    unlinkat(directory, "work/incompat/volatile/dirty", 0);
+    unlinkat(directory, "work/incompat/volatile", AT_REMOVEDIR);
+    unlinkat(directory, "work/incompat", AT_REMOVEDIR);
+    close(directory);
+    return 0;
+}

@@ -75,6 +75,15 @@ extension GuestSession {
         try await command(.setHostname(name), about: .system("the host name"))
     }
 
+    /// Tells the guest who it is, so that what programs tell machines apart by is its own: `/etc/machine-id`, and the boot id
+    /// of a machine. A guest that is restored as another one than it was saved as has to be told; to one that is the
+    /// same nothing happens. Call ``addEntropy(_:)`` before it.
+    ///
+    /// - Parameter identity: 16 bytes that are not all zero, the same for each start and wake of one sandbox.
+    public func setIdentity(_ identity: [UInt8]) async throws {
+        try await command(.setIdentity(identity), about: .system("the identity"))
+    }
+
     /// What the guest's kernel says of itself.
     public func metrics() async throws -> GuestMetrics {
         let reply = try await core.ask(.metrics, about: .system("the metrics"), deadline: answerDeadline)

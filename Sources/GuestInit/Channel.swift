@@ -3,6 +3,10 @@ internal import Glibc
 internal import Wire
 
 /// The byte stream to the host: frames in both directions, sessions, windows.
+///
+/// It is a socket, or the port of a machine. A port differs in what it gives at once (a read returns one page at most, a
+/// write takes 32 KiB at most), and when it has no memory for a write; while nobody holds its other end, it is always
+/// readable, with the end of the stream, and not writable, so the retries are the same.
 final class Channel {
     /// What the channel tells the guest.
     protocol Delegate: AnyObject {
@@ -20,12 +24,15 @@ final class Channel {
     /// A restored guest finds a new channel in the old one's place, perhaps after a few errors.
     private static let retryMilliseconds: Int64 = 100
     private static let maximumRetries = 50
+    /// What a port gives at once.
+    private static let portChunk = 4096
 
     weak var delegate: (any Delegate)?
     private let loop: EventLoop
     private let log: Log
     private let input: Int32
     private let output: Int32
+    private let isPort: Bool
     private var inputToken: EventLoop.Token?
     private var outputToken: EventLoop.Token?
     private var decoder = FrameDecoder(role: .guest)
@@ -42,11 +49,12 @@ final class Channel {
     private var isGone = false
     private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)
 
-    init(loop: EventLoop, log: Log, input: Int32, output: Int32) {
+    init(loop: EventLoop, log: Log, input: Int32, output: Int32, isPort: Bool) {
         self.loop = loop
         self.log = log
         self.input = input
         self.output = output
+        self.isPort = isPort
     }
 
     func start() {
@@ -69,7 +77,7 @@ final class Channel {
     // MARK: Reading
 
     private func readable() {
-        let count = read(input, scratch.baseAddress, scratch.count)
+        let count = receive()
         if count > 0 {
             failures = 0
             let events = decoder.push(UnsafeRawBufferPointer(rebasing: scratch[0..<count]))
@@ -79,6 +87,19 @@ final class Channel {
         }
         if count < 0, errno == EAGAIN || errno == EINTR { return }
         failed("read", count == 0 ? 0 : errno)
+    }
+
+    /// What is there, as far as it fits. Of a port that are many reads: to wait again after each would cost more.
+    private func receive() -> Int {
+        var total = read(input, scratch.baseAddress, scratch.count)
+        guard isPort, total == Channel.portChunk, let base = scratch.baseAddress else { return total }
+        while total < scratch.count {
+            let count = read(input, base + total, scratch.count - total)
+            if count > 0 { total += count }
+            // Whatever it is, the next event tells of it again.
+            if count < Channel.portChunk { break }
+        }
+        return total
     }
 
     private func pauseReading() {
@@ -330,6 +351,8 @@ final class Channel {
                 outbox.sent(count)
             } else if errno == EAGAIN {
                 waitToWrite()
+            } else if errno == ENOMEM {
+                waitForMemory()
             } else if errno != EINTR {
                 return failed("write", errno)
             }
@@ -348,9 +371,12 @@ final class Channel {
             return
         }
         outputToken = loop.add(output, [.write, .edge], handler)
-        if outputToken == nil {
-            loop.after(milliseconds: 2) { [unowned self] in waitingToWrite = false }
-        }
+        if outputToken == nil { waitForMemory() }
+    }
+
+    private func waitForMemory() {
+        waitingToWrite = true
+        loop.after(milliseconds: 2) { [unowned self] in waitingToWrite = false }
     }
 
     private func fill() {

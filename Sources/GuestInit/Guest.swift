@@ -18,22 +18,28 @@ final class Guest: Channel.Delegate {
     let keeper: LimitKeeper
     let services: HostServices
     let elevation: Elevation
+    let identity: Identity
     let log: Log
+    /// The machine that is this sandbox's own; `nil` with gVisor.
+    let machine: Machine?
     private let boot: UInt64
     private let started = EventLoop.now()
     private var shutdown: Shutdown?
 
-    init?(log: Log, openFiles: rlimit) {
+    init?(log: Log, openFiles: rlimit, machine: Machine?) {
         guard let loop = EventLoop(), let pool = WorkerPool(loop: loop) else { return nil }
         self.loop = loop
         self.pool = pool
         self.log = log
-        channel = Channel(loop: loop, log: log, input: 0, output: 1)
+        self.machine = machine
+        channel = Channel(loop: loop, log: log, input: 0, output: 1, isPort: machine != nil)
         processes = Processes(loop: loop, channel: channel, accounts: accounts, openFiles: openFiles)
-        keeper = LimitKeeper(loop: loop, channel: channel, pool: pool, processes: processes)
+        keeper = LimitKeeper(
+            loop: loop, channel: channel, pool: pool, processes: processes, isMachine: machine != nil)
         processes.keeper = keeper
         services = HostServices(loop: loop, channel: channel)
         elevation = Elevation(loop: loop, openFiles: openFiles)
+        identity = Identity(isMachine: machine != nil)
         boot = UInt64.random(in: .min ... .max)
         channel.delegate = self
     }
@@ -42,7 +48,7 @@ final class Guest: Channel.Delegate {
     func run(signals: Int32) -> Never {
         guard loop.add(signals, .read, { [unowned self] _ in take(signals) }) != nil else {
             log.line("cannot watch for signals")
-            exit(70)
+            leave(70)
         }
         channel.start()
         elevation.begin()
@@ -50,6 +56,12 @@ final class Guest: Channel.Delegate {
             channel.flush()
             loop.turn()
         }
+    }
+
+    /// The end of the sandbox: of this process, or of its machine.
+    private func leave(_ code: Int32) -> Never {
+        if let machine { machine.end(log: log) }
+        exit(code)
     }
 
     private func take(_ signals: Int32) {
@@ -68,7 +80,7 @@ final class Guest: Channel.Delegate {
     private func stop(graceMilliseconds: UInt32) {
         guard shutdown == nil else { return }
         processes.stop()
-        let shutdown = Shutdown(loop: loop, channel: channel)
+        let shutdown = Shutdown(loop: loop, channel: channel) { [unowned self] in leave(0) }
         self.shutdown = shutdown
         shutdown.begin(graceMilliseconds: graceMilliseconds)
     }
@@ -137,6 +149,9 @@ final class Guest: Channel.Delegate {
         case .setHostname(let name):
             try SystemControl.setHostname(name)
             ok(stream)
+        case .setIdentity(let bytes):
+            try identity.become(bytes)
+            ok(stream)
         case .setLimits(let limits):
             keeper.apply(limits, log: log)
             ok(stream)
@@ -151,9 +166,12 @@ final class Guest: Channel.Delegate {
 
     /// A checkpoint follows when nothing stands in its way, so the watches end here: a restored guest has no use for
     /// them, and gVisor fails at the checkpoint after the next if an inotify instance is closed after a restore.
+    ///
+    /// A machine is saved with whatever it does: there nothing stands in the way.
     private func findBlockers(_ stream: Stream) {
+        let isMachine = machine != nil
         pool.submit {
-            CheckpointBlockers.find()
+            isMachine ? [] : CheckpointBlockers.find()
         } then: { [self] lines in
             if lines.isEmpty {
                 let status = WireStatus(.cancelled, "The sandbox is about to sleep; watch again when it is awake")

@@ -5,11 +5,13 @@ internal import Wire
 /// The guest's init as a program.
 public enum GuestInit {
     /// Runs as PID 1 until the sandbox is shut down: the host speaks over descriptor 0 (to read) and 1 (to write),
-    /// descriptor 2 takes log lines. As any other process it answers `--version`, does its part in ``Elevation``,
-    /// and refuses everything else, because its shutdown signals every process there is.
+    /// descriptor 2 takes log lines. In a machine of the sandbox's own it brings that up first. As any other process it
+    /// answers `--version`, does its part in ``Elevation``, and refuses everything else, because its shutdown signals
+    /// every process there is.
     public static func main() -> Never {
         guard getpid() == 1 else { notInit() }
         let log = Log()
+        let machine = Machine.bringUp(log: log)
         nj_mount_system()
         prepareDescriptors()
         let signals = nj_signals([SIGCHLD, SIGTERM, SIGINT, SIGPWR, Guest.relief], 5)
@@ -18,8 +20,9 @@ public enum GuestInit {
         nj_loopback_up()
         makeTemporaryDirectory()
         let openFiles = raiseOpenFiles()
-        guard signals >= 0, let guest = Guest(log: log, openFiles: openFiles) else {
+        guard signals >= 0, let guest = Guest(log: log, openFiles: openFiles, machine: machine) else {
             log.line("cannot start: \(SystemError.text(errno))")
+            if let machine { machine.end(log: log) }
             exit(70)
         }
         guest.run(signals: signals)

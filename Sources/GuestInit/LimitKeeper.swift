@@ -7,6 +7,9 @@ internal import Wire
 ///
 /// It is a convenience for the guest: one process meets an error, or ends, where otherwise all would. The host's bounds
 /// are above these and do not rely on anything in here.
+///
+/// With gVisor the host asks for memory, and the init chooses who ends. In a machine nobody has to ask: its own kernel
+/// ends a process when memory is out, and the init reads in the kernel's log which one that was.
 final class LimitKeeper {
     /// Below what a file's first block takes, a disk counts as full.
     private static let fullBytes: UInt64 = 64 * 1024
@@ -23,6 +26,8 @@ final class LimitKeeper {
     private let channel: Channel
     private let pool: WorkerPool
     private unowned let processes: Processes
+    private let isMachine: Bool
+    private var kernelLog: KernelLog?
     private var maximumProcesses: UInt64?
     private var pending: [Incident] = []
     private var outstanding = 0
@@ -34,11 +39,13 @@ final class LimitKeeper {
     private var met: LimitHits = []
     private var lastVictim: (pid: UInt32, at: Int64)?
 
-    init(loop: EventLoop, channel: Channel, pool: WorkerPool, processes: Processes) {
+    init(loop: EventLoop, channel: Channel, pool: WorkerPool, processes: Processes, isMachine: Bool) {
         self.pool = pool
         self.loop = loop
         self.channel = channel
         self.processes = processes
+        self.isMachine = isMachine
+        if isMachine { kernelLog = KernelLog(loop: loop) { [unowned self] in ended($0) } }
     }
 
     // MARK: What the host asks for
@@ -58,21 +65,25 @@ final class LimitKeeper {
     private func shrink(_ path: String, to bytes: UInt64, log: Log) {
         var now = statfs()
         guard statfs(path, &now) == 0, UInt64(now.f_blocks) * UInt64(now.f_bsize) > bytes else { return }
-        let error = nj_mount("tmpfs", path, "size=\(bytes),mode=1777")
+        let flags = NJ_NO_SUID.rawValue | NJ_NO_DEVICES.rawValue | (isMachine ? NJ_REMOUNT.rawValue : 0)
+        let error = nj_mount_at("tmpfs", "none", path, flags, "size=\(bytes),mode=1777")
         if error != 0 { log.line("\(path) is not bounded to \(bytes) bytes: \(SystemError.text(error))") }
     }
 
-    /// Puts the init, and with it everything that it will start, into a group of gVisor's own kernel. That one counts
+    /// Puts the init, and with it everything that it will start, into a group of the guest's own kernel. gVisor's counts
     /// loosely, a few more than it should, but also for root.
     ///
     /// - Returns: An errno, or `nil`.
     private func bound(processes count: UInt64) -> Int32? {
         let mount = LimitKeeper.groupMount
-        guard mkdir(mount, 0o700) == 0 || errno == EEXIST else { return errno }
-        let error = nj_mount("cgroup", mount, "pids")
-        guard error == 0 else { return error }
         let group = mount + "/sandbox"
-        guard mkdir(group, 0o755) == 0 || errno == EEXIST else { return errno }
+        if maximumProcesses == nil {
+            guard mkdir(mount, 0o700) == 0 || errno == EEXIST else { return errno }
+            let error = isMachine ? nj_mount("cgroup2", mount, nil) : nj_mount("cgroup", mount, "pids")
+            guard error == 0 else { return error }
+            if isMachine, !SmallFile.write("+pids", to: mount + "/cgroup.subtree_control") { return errno }
+            guard mkdir(group, 0o755) == 0 || errno == EEXIST else { return errno }
+        }
         // Each thread of the init counts too.
         let own = UInt64(max(1, SmallFile.names(in: "/proc/self/task").count))
         guard SmallFile.write("\(count + own)", to: group + "/pids.max"),
@@ -87,6 +98,7 @@ final class LimitKeeper {
     /// To read what a process holds takes its locks, and one that waits for memory may keep them. So that is read on
     /// another thread; if it has not come back when the host asks again, the newest of the host's processes ends unseen.
     func relieve() {
+        guard !isMachine else { return }
         guard !isScanning else { return endNewest() }
         isScanning = true
         hasGuessed = false
@@ -97,6 +109,14 @@ final class LimitKeeper {
             if !hasGuessed { endLargest(among: all) }
         }
     }
+
+    /// The machine's kernel ended a process.
+    private func ended(_ kill: KernelLog.Kill) {
+        tellEnd(of: kill.pid, command: kill.command, bytes: kill.bytes, among: ProcStat.all())
+    }
+
+    /// Learns of what the kernel has just ended, before the end of a process is told.
+    func catchUp() { kernelLog?.catchUp() }
 
     private func endNewest() {
         guard let process = processes.newest(where: { !$0.hits.contains(.memory) }) else { return }
@@ -117,15 +137,19 @@ final class LimitKeeper {
             $0.pid != 1 && $0.state != LimitKeeper.zombie && $0.residentPages > LimitKeeper.smallestVictim
         }
         guard let victim = victims.max(by: { $0.residentPages < $1.residentPages }) else { return }
-        let owner = processes.owner(of: victim.pid, among: all)
         guard kill(pid_t(victim.pid), SIGKILL) == 0 else { return }
         lastVictim = (victim.pid, now)
-        if let owner { owner.hits.insert(UInt32(owner.pid) == victim.pid ? .memory : .descendantMemory) }
         let bytes = victim.residentPages * UInt64(max(1, sysconf(Int32(_SC_PAGESIZE))))
+        tellEnd(of: victim.pid, command: victim.command, bytes: bytes, among: all)
+    }
+
+    private func tellEnd(of pid: UInt32, command: String, bytes: UInt64, among all: [ProcStat]) {
+        let owner = processes.owner(of: pid, among: all)
+        if let owner { owner.hits.insert(UInt32(owner.pid) == pid ? .memory : .descendantMemory) }
         report(
             Incident(
-                kind: .outOfMemory, process: owner?.id ?? 0, pid: victim.pid, bytes: bytes,
-                command: String(victim.command.prefix(32))))
+                kind: .outOfMemory, process: owner?.id ?? 0, pid: pid, bytes: bytes,
+                command: String(command.prefix(32))))
     }
 
     // MARK: Looking

@@ -15,6 +15,10 @@ struct ProcStat: Sendable, Hashable {
     var waitedTicks: UInt64
     var waitedSystemTicks: UInt64
     var residentPages: UInt64
+    /// Whether it is a thread of the kernel of a machine, which shows these beside the processes.
+    private var isKernel: Bool
+    /// `PF_KTHREAD` of the kernel's sched.h.
+    private static let kernelThread: UInt64 = 0x20_0000
 
     /// `nil` if it is not such a line. The command may hold spaces and parentheses, so its end is the last one.
     init?(_ line: [UInt8]) {
@@ -32,11 +36,14 @@ struct ProcStat: Sendable, Hashable {
         waitedTicks = UInt64(fields[13]) ?? 0
         waitedSystemTicks = UInt64(fields[14]) ?? 0
         residentPages = UInt64(fields[21]) ?? 0
+        isKernel = (UInt64(fields[6]) ?? 0) & ProcStat.kernelThread != 0
     }
 
     /// All processes now.
     static func all() -> [ProcStat] {
-        pids().compactMap { pid in SmallFile.read("/proc/\(pid)/stat", maximum: 4096).flatMap { ProcStat($0) } }
+        pids().compactMap { pid in
+            SmallFile.read("/proc/\(pid)/stat", maximum: 4096).flatMap { ProcStat($0) }
+        }.filter { !$0.isKernel }
     }
 
     static func pids() -> [UInt32] {
@@ -99,13 +106,13 @@ enum ProcScan {
 
     private static func cpuAndCount() -> (UInt32, (user: UInt64, system: UInt64)) {
         let tick = ticksPerSecond()
+        let all = ProcStat.all()
         if let total = cpuLine(SmallFile.read("/proc/stat") ?? []) {
-            return (UInt32(clamping: ProcStat.pids().count), (total.user * 1000 / tick, total.system * 1000 / tick))
+            return (UInt32(clamping: all.count), (total.user * 1000 / tick, total.system * 1000 / tick))
         }
         // gVisor counts no total; what lives and what has been waited for add up to it.
         var user: UInt64 = 0
         var system: UInt64 = 0
-        let all = ProcStat.all()
         for stat in all {
             user += stat.ticks.user + stat.waitedTicks
             system += stat.ticks.system + stat.waitedSystemTicks

@@ -175,6 +175,7 @@ final class Processes {
             guard let process = running[pid] else { continue }
             // A process that failed may have met a limit just now.
             if status != 0 { keeper?.look(after: 1) }
+            if nj_exit_signal(status) == SIGKILL { keeper?.catchUp() }
             running[pid] = nil
             let exit = ProcessExit(
                 code: nj_exit_code(status), signal: UInt8(clamping: nj_exit_signal(status)),

@@ -1,17 +1,19 @@
 internal import Glibc
 
-/// The end: SIGTERM to everything, SIGKILL after the grace, then exit.
+/// The end: SIGTERM to everything, SIGKILL after the grace, then the init leaves.
 final class Shutdown {
     private static let killWaitMilliseconds: Int64 = 2000
     private static let flushWaitMilliseconds: Int64 = 500
 
     private let loop: EventLoop
     private let channel: Channel
+    private let end: () -> Never
     private var isLeaving = false
 
-    init(loop: EventLoop, channel: Channel) {
+    init(loop: EventLoop, channel: Channel, end: @escaping () -> Never) {
         self.loop = loop
         self.channel = channel
+        self.end = end
     }
 
     func begin(graceMilliseconds: UInt32) {
@@ -39,7 +41,7 @@ final class Shutdown {
 
     /// The last exits and output may still wait for the channel.
     private func waitUntilFlushed(until deadline: Int64) {
-        if channel.isFlushed || EventLoop.now() >= deadline { exit(0) }
+        if channel.isFlushed || EventLoop.now() >= deadline { end() }
         loop.after(milliseconds: 1) { [self] in waitUntilFlushed(until: deadline) }
     }
 }

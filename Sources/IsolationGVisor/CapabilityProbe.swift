@@ -1,5 +1,6 @@
 internal import Glibc
 public import Isolation
+internal import IsolationShim
 internal import LinuxSystem
 internal import Logging
 internal import SandboxModel
@@ -130,7 +131,7 @@ extension GVisorDriver {
         let slot = try await createSlot()
         do {
             try slot.cgroup?.apply(ResourceLimits(), memoryOverhead: configuration.memoryOverhead)
-            _ = try await slot.shim.request(.attachRoot, root.encoded, until: .now + .seconds(10))
+            try await slot.shim.attachRoot(root, until: .now + .seconds(10))
             try await body(slot, try await slot.shim.channel(until: .now + .seconds(5)))
         } catch {
             await discard(slot)

@@ -2,6 +2,7 @@ internal import Faults
 internal import Glibc
 internal import GuestClient
 public import Isolation
+internal import IsolationShim
 internal import LinuxSystem
 public import SandboxModel
 
@@ -49,7 +50,7 @@ extension GVisorDriver {
     private func reopen(_ slot: GVisorSlot, usesSocket: Bool) async throws -> GuestSession {
         try slot.thaw()
         // A shim of an older version knows no such thing, and nothing in its slot is provisional.
-        try? await slot.setProvisional(false, until: .now + .seconds(5))
+        try? await slot.shim.setProvisional(false, until: .now + .seconds(5))
         try Step.reattachThawed.reached()
         switch slot.mark {
         case .paused: break
@@ -80,16 +81,10 @@ extension GVisorDriver {
     private func recordedSlots() async throws -> [(GVisorSlot, ExecutionID?)] {
         let (configuration, layout) = (configuration, layout)
         return try await BlockingPool.shared.run {
-            let names: [String]
-            do throws(SystemError) {
-                names = try DirectoryListing.names(configuration.slotsDirectory)
-            } catch {
-                if error.isNotFound { return [] }
-                throw error
-            }
-            return names.filter { $0 != "root" && $0 != "probe" }.map { name in
-                let slot = GVisorSlot.recovered(name, configuration: configuration, layout: layout)
-                return (slot, GVisorSlot.assignment(slot.directory))
+            let names = try ShimSlot.recorded(in: configuration.slotsDirectory, except: ["root", "probe"])
+            return names.map { name in
+                let slot = GVisorSlot(name, configuration: configuration, layout: layout)
+                return (slot, slot.place.assignment)
             }
         }
     }

@@ -2,6 +2,7 @@ internal import Faults
 internal import Glibc
 internal import GuestClient
 public import Isolation
+internal import IsolationShim
 internal import LinuxSystem
 internal import Logging
 public import SandboxModel
@@ -16,7 +17,7 @@ internal import Synchronization
 public final class GVisorDriver: IsolationDriver {
     let configuration: GVisorConfiguration
     let layout: CgroupLayout?
-    let executions = ExecutionTable()
+    let executions = ExecutionTable<GVisorSlot>()
     let pool: SlotPool
     /// Slots that could not be removed.
     private let leftovers = Mutex<[GVisorSlot]>([])
@@ -154,7 +155,7 @@ public final class GVisorDriver: IsolationDriver {
 
     private func takeSlot(isAhead: Bool) async throws -> GVisorSlot {
         while let slot = pool.take() {
-            if await slot.isAlive(), (try? slot.thaw()) != nil { return slot }
+            if await slot.place.isUnused(), (try? slot.thaw()) != nil { return slot }
             configuration.logger.warning("a prepared sandbox slot died", metadata: ["slot": "\(slot.id)"])
             await discard(slot)
         }
@@ -174,7 +175,7 @@ public final class GVisorDriver: IsolationDriver {
     ) async throws -> GuestSession {
         let (overhead, margins) = (configuration.memoryOverhead, configuration.memoryMargins)
         try await BlockingPool.shared.run {
-            try slot.assign(execution: request.execution, sandbox: request.sandbox)
+            try slot.place.assign(execution: request.execution, sandbox: request.sandbox)
             // gVisor runs each guest thread on a host thread, keeps some of those that ended, and has its own besides. It
             // does not survive that the host refuses it one.
             try slot.cgroup?.apply(
@@ -184,10 +185,10 @@ public final class GVisorDriver: IsolationDriver {
         }
         let root = ShimRoot(request.root)
         // Before the root: from then on the shim takes it for somebody's.
-        if request.isAhead { try await slot.setProvisional(true, until: .now + .seconds(5)) }
+        if request.isAhead { try await slot.shim.setProvisional(true, until: .now + .seconds(5)) }
         try Step.slotAssigned.reached()
-        _ = try await slot.shim.request(.attachRoot, root.encoded, until: .now + .seconds(10))
-        slot.dropLease()
+        try await slot.shim.attachRoot(root, until: .now + .seconds(10))
+        slot.place.dropLease()
         try Step.slotRootAttached.reached()
         let channel = try await slot.shim.channel(until: .now + .seconds(5))
         // Kernels with cgroups of version 1 take 10 ms to tell the guard of its marks; the wall stands already.
@@ -216,7 +217,7 @@ public final class GVisorDriver: IsolationDriver {
         let marks = ShimMarks(
             soft: soft, wall: soft + UInt64(configuration.memoryMargins.margin),
             reserve: UInt64(configuration.memoryMargins.reserve))
-        _ = try await slot.shim.request(.guardMemory, marks.encoded, until: .now + .seconds(5))
+        try await slot.shim.guardMemory(marks, until: .now + .seconds(5))
     }
 
     /// Tells the guest what it cannot know. A guest that refuses is still of use.
@@ -275,5 +276,16 @@ public final class GVisorDriver: IsolationDriver {
         if error is CancellationError { return SandboxError(.cancelled, "The operation was cancelled.") }
         if let error = error as? SystemError { return error.sandboxError(.driverFailed, message) }
         return SandboxError(.driverFailed, message, cause: error)
+    }
+}
+
+extension ShimRoot {
+    init(_ root: SandboxRoot) {
+        let layer: Layer =
+            switch root.layer {
+            case .directories(let upper, let work): .directories(upper: upper, work: work)
+            case .image(let path, let place): .image(path: path, place: place)
+            }
+        self.init(lower: root.lower, layer: layer, volatile: root.volatile, fresh: root.fresh)
     }
 }

@@ -2,10 +2,10 @@ internal import Faults
 internal import Glibc
 public import GuestClient
 public import Isolation
+internal import IsolationShim
 internal import LinuxSystem
 internal import Logging
 public import SandboxModel
-internal import Shim
 internal import Synchronization
 
 /// A running sandbox of the gVisor driver.
@@ -34,7 +34,7 @@ public final class GVisorExecution: Execution {
 
     private var callDeadline: ContinuousClock.Instant { .now + .seconds(10) }
 
-    public func keep() async throws { try await slot.setProvisional(false, until: callDeadline) }
+    public func keep() async throws { try await slot.shim.setProvisional(false, until: callDeadline) }
 
     public func pause() async throws {
         try await halt()
@@ -146,12 +146,10 @@ public final class GVisorExecution: Execution {
 
     public func ended() async -> ExecutionEnd {
         do {
-            let text = String(decoding: try await slot.shim.request(.watch, until: nil).payload, as: UTF8.self)
+            let ending = try await slot.shim.ended()
             let kills = (try? slot.cgroup?.outOfMemoryKills()) ?? 0
-            let lines = text.split(separator: "\n")
-            let code = lines.first { $0.hasPrefix("code ") }.flatMap { Int32($0.dropFirst(5)) }
             return ExecutionEnd(
-                code: code, outOfMemory: kills > 0 || lines.contains("oom"), detail: slot.lastWords())
+                code: ending.code, outOfMemory: kills > 0 || ending.outOfMemory, detail: slot.lastWords())
         } catch {
             return ExecutionEnd(code: nil, detail: "\((error as? SandboxError)?.cause ?? error)")
         }

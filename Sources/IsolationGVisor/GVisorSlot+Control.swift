@@ -1,4 +1,5 @@
 internal import Glibc
+internal import IsolationShim
 internal import LinuxSystem
 internal import Logging
 internal import SandboxModel
@@ -82,9 +83,5 @@ extension GVisorSlot {
     }
 
     /// What the init and gVisor wrote to their standard errors last.
-    func lastWords() -> String {
-        ["stderr", "panic.log"].compactMap { try? TextFile.read("\(directory)/\($0)", limit: 1 << 20) }
-            .joined(separator: "\n").split(whereSeparator: \.isNewline).suffix(3).joined(separator: " | ")
-            .prefix(500).description
-    }
+    func lastWords() -> String { place.lastWords(["stderr", "panic.log"]) }
 }

@@ -1,3 +1,4 @@
+internal import IsolationShim
 internal import LinuxSystem
 internal import SandboxModel
 
@@ -56,10 +57,4 @@ struct Runsc {
 
     /// Whether this source knows the control socket of a version.
     static func isKnown(version: String) -> Bool { version.contains("20240729") }
-}
-
-/// What another program said, as the cause of an error.
-struct Complaint: Error, CustomStringConvertible {
-    let description: String
-    init(_ text: String) { description = String(text.prefix(2000)) }
 }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import IsolationShim
 internal import LinuxSystem
 internal import SandboxModel
 

@@ -57,6 +57,10 @@ public final class UnixSocket: Sendable {
 
     public func close() { descriptor.close() }
 
+    /// Ends the connection in both directions. Unlike ``close()`` it may be called while tasks wait, which then see the
+    /// end; the descriptor is closed with this object.
+    public func shutdown() { Glibc.shutdown(descriptor.raw, Int32(SHUT_RDWR)) }
+
     /// Sends all bytes, the descriptors with the first. They stay the caller's, and are kept open by this call.
     ///
     /// - Throws: ``SandboxError`` with `deadline_exceeded` or `cancelled`, or a ``SystemError``.

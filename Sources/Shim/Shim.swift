@@ -10,7 +10,8 @@ public enum Shim {
     public static func main() -> Never {
         if getpid() == 1, CommandLine.arguments.count == 1 { ProbeGuest.run() }
         guard let arguments = ShimArguments(Array(CommandLine.arguments.dropFirst())) else {
-            announce("error usage: nightjar-shim --slot DIR --mount-point DIR [--cgroup DIR]... -- RUNSC ARGUMENT...")
+            announce(
+                "error usage: nightjar-shim --slot DIR (--mount-point DIR | --jail UID) ... -- PROGRAM ARGUMENT...")
             exit(2)
         }
         umask(0o077)

@@ -4,25 +4,30 @@
 /// operation of its request, a status (0: done, 1: the payload is an error text) and a payload. One request at a time
 /// per connection, several connections at once.
 public enum ShimOperation: UInt8, Sendable {
-    /// Answered by lines `key value`: `sandbox`, `gofer` (pids), `state` (`created`, `attached` or `ended`), and, when
+    /// Answered by lines `key value`: `sandbox`, and for gVisor `gofer` (pids), `state` (`created`, `attached` or
+    /// `ended`), for a jail `sealed` (0 or 1) and for each file in it `file` with `r` or `w` and its name, and, when
     /// ended, `code`.
     case info = 1
     /// Answered with a duplicate of the host's end of the guest channel attached.
     case channel = 2
-    /// Payload: ``ShimRoot``. Puts the overlay at the root of the sandbox, which must not have been started yet.
+    /// gVisor. Payload: ``ShimRoot``. Puts the overlay at the root of the sandbox, which must not have been started yet.
     case attachRoot = 3
     /// Ends and removes everything of the slot, answers, and the shim exits.
     case kill = 4
     /// Answered when the sandbox has ended (at once if it has), by lines
     /// `code` with the exit code (absent: unknown), and `oom` if it was ended because it was out of memory.
     case watch = 5
-    /// Payload: ``ShimMarks``. Watches the sandbox's memory from now on.
+    /// gVisor. Payload: ``ShimMarks``. Watches the sandbox's memory from now on.
     case guardMemory = 6
-    /// Answered with a descriptor of the writable layer's file system attached; fails if the layer is a directory.
+    /// gVisor. Answered with a descriptor of the writable layer's file system attached; fails if the layer is a directory.
     case layer = 7
     /// Payload: one byte. 1: the slot is nobody's yet, and goes when no server has been connected for its patience, whatever
     /// runs in it; 0: it stays.
     case provisional = 8
+    /// Jail. Payload: a list of ``ShimFile``. Puts files into it, all of them or none.
+    case attachFiles = 9
+    /// Jail. Takes everything out of it but the files that were put into it. May be repeated.
+    case seal = 10
 }
 
 /// Framing, the same in both directions.

@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// The shim's loop: signals, the guest's standard error, and the server's requests.
+/// The shim's loop: signals, the sandbox's standard error, and the server's requests.
 struct ShimServer {
     private struct Client {
         var buffer: [UInt8] = []
@@ -36,41 +36,35 @@ struct ShimServer {
 
     /// Returns what failed.
     private mutating func create() -> String? {
-        let error = slot.begin()
-        if error != 0 { return "cannot start \(slot.arguments.command[0]): \(String(cString: strerror(error)))" }
+        if let failure = slot.begin() { return failure }
         let deadline = now() + 20_000
-        while slot.creatorStatus == nil {
-            guard now() < deadline else { return "creating the sandbox took more than 20 s" }
-            wait([signals, slot.errors], until: deadline)
-            slot.drainErrors()
-            discardSignals()
-            _ = slot.reap()
-        }
-        slot.drainErrors()
-        guard slot.creatorStatus == 0 else {
-            return "creating the sandbox failed: \(String(decoding: slot.errorTail, as: UTF8.self))"
-        }
-        guard slot.identify() else { return "the sandbox's processes are not there" }
-        while !slot.isGoferInPlace {
-            guard now() < deadline, !slot.isOrphaned else { return "the gofer did not come to its root" }
-            wait([signals], until: now() + 2)
-            discardSignals()
-            _ = slot.reap()
+        settling: while true {
+            switch slot.settle() {
+            case .ready: break settling
+            case .failed(let reason): return reason
+            case .waiting(let pause):
+                guard now() < deadline else { return "creating the sandbox took more than 20 s" }
+                wait([signals, slot.errors], until: pause.map { min(now() + $0, deadline) } ?? deadline)
+                slot.drainErrors()
+                discardSignals()
+                _ = slot.reap()
+                slot.drainErrors()
+            }
         }
         listener = nj_unix_socket(slot.arguments.slot + "/shim.sock", 16)
         return listener < 0 ? "cannot listen: \(String(cString: strerror(-listener)))" : nil
     }
 
     private mutating func serve() -> Int32 {
-        Shim.announce("ready \(slot.sandbox) \(slot.gofer)")
+        Shim.announce((["ready"] + slot.sandbox.processes.map { "\($0.pid)" }).joined(separator: " "))
         while true {
             updateDesertion()
             orphanEnd = slot.isOrphaned ? orphanEnd ?? now() + 1000 : nil
-            let ends = [orphanEnd, deserted.map { $0 + slot.arguments.patience * 1000 }, slot.nextLook]
+            let ends = [orphanEnd, deserted.map { $0 + slot.arguments.patience * 1000 }, slot.sandbox.nextLook]
             wait(
-                [signals, slot.errors, listener, slot.call] + clients.keys, also: slot.guardPolls,
+                [signals, slot.errors, listener] + clients.keys, also: slot.sandbox.polls,
                 until: ends.compactMap(\.self).min())
-            slot.lookAtMemory(now: now())
+            slot.look(now: now())
             if let orphanEnd, now() >= orphanEnd { slot.endOrphan() }
             if let deserted, now() >= deserted + slot.arguments.patience * 1000 {
                 _ = dismantle()
@@ -135,20 +129,15 @@ struct ShimServer {
     private mutating func answer(_ operation: ShimOperation, _ payload: ArraySlice<UInt8>, to client: Int32) {
         switch operation {
         case .info:
-            var text = "sandbox \(slot.sandbox)\ngofer \(slot.gofer)\nstate \(slot.state.rawValue)\n"
-            if let code = slot.exitCode { text += "code \(code)\n" }
-            send(client, ShimMessage.answer(.info, Array(text.utf8)))
+            send(client, ShimMessage.answer(.info, Array(slot.information.utf8)))
         case .channel:
             send(client, ShimMessage.answer(.channel), descriptor: slot.channel)
-        case .attachRoot:
-            let failure = ShimRoot(payload).map { slot.attach($0) } ?? "the request is malformed"
-            send(client, ShimMessage.answer(.attachRoot, failed: failure != nil, Array((failure ?? "").utf8)))
-        case .guardMemory:
-            let failed = ShimMarks(payload).map { !slot.guardMemory($0) } ?? true
-            send(client, ShimMessage.answer(.guardMemory, failed: failed))
-        case .layer:
-            let layer = slot.layer >= 0 ? slot.layer : nil
-            send(client, ShimMessage.answer(.layer, failed: layer == nil), descriptor: layer)
+        case .attachRoot, .guardMemory, .layer, .attachFiles, .seal:
+            let outcome = slot.perform(operation, payload)
+            let text = Array((outcome.failure ?? "").utf8)
+            send(
+                client, ShimMessage.answer(operation, failed: outcome.failure != nil, text),
+                descriptor: outcome.descriptor)
         case .provisional:
             let isKnown = payload.count == 1 && payload.allSatisfy { $0 <= 1 }
             if isKnown { isProvisional = payload.first == 1 }
@@ -165,7 +154,7 @@ struct ShimServer {
 
     private var ending: [UInt8] {
         let code = slot.exitCode.map { "code \($0)\n" } ?? ""
-        return ShimMessage.answer(.watch, Array((code + (slot.isOutOfMemory ? "oom\n" : "")).utf8))
+        return ShimMessage.answer(.watch, Array((code + (slot.sandbox.isOutOfMemory ? "oom\n" : "")).utf8))
     }
 
     private mutating func tellWatchers() {

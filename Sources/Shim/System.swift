@@ -8,6 +8,28 @@ func withCStrings<R>(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?
     return body(copies)
 }
 
+/// Calls `body` with a C array of C strings for each list, each array ending with NULL.
+func withCStringLists<R>(_ lists: [[String]], _ body: ([UnsafePointer<UnsafeMutablePointer<CChar>?>]) -> R) -> R {
+    let arrays = lists.map { list in
+        let array = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: list.count + 1)
+        for (index, text) in list.enumerated() { (array + index).initialize(to: strdup(text)) }
+        (array + list.count).initialize(to: nil)
+        return array
+    }
+    defer {
+        for (array, list) in zip(arrays, lists) {
+            for index in list.indices { free(array[index]) }
+            array.deallocate()
+        }
+    }
+    return body(arrays.map { UnsafePointer($0) })
+}
+
+/// The same array for what does not change the strings.
+func constant(_ array: UnsafePointer<UnsafeMutablePointer<CChar>?>) -> UnsafePointer<UnsafePointer<CChar>?> {
+    UnsafeRawPointer(array).assumingMemoryBound(to: UnsafePointer<CChar>?.self)
+}
+
 /// A small file's bytes; empty if it cannot be read.
 func readFile(_ path: String, limit: Int = 1 << 16) -> [UInt8] {
     let file = nj_open_at(AT_FDCWD, path, O_RDONLY, 0)
@@ -100,4 +122,24 @@ private func childIdentifiers() -> [Int32] {
         return names(in: "/proc").compactMap { Int32($0) }.filter { ProcessFact($0)?.parent == own }
     }
     return String(decoding: readFile(list), as: UTF8.self).split(separator: " ").compactMap { Int32($0) }
+}
+
+/// A frozen process of a cgroup of version 1 does not even end by SIGKILL.
+func thaw(_ cgroups: [String]) {
+    for cgroup in cgroups {
+        let file = cgroup + "/freezer.state"
+        if access(file, F_OK) == 0 { writeFile(file, "THAWED") }
+    }
+}
+
+/// For the log of the slot: at most a few lines in its life.
+func note(_ text: String) {
+    let bytes = Array((text + "\n").utf8)
+    _ = write(2, bytes, bytes.count)
+}
+
+/// What failed, in a step that C names.
+func describe(_ step: [CChar], _ error: Int32) -> String {
+    let name = String(decoding: step.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return "\(name): \(String(cString: strerror(error)))"
 }

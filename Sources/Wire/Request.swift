@@ -57,12 +57,16 @@ public enum Request: Sendable, Hashable {
     case setLimits(GuestLimits)
     /// From the guest: a limit was met, or a process did not end by itself. Answered by a close.
     case incident(Incident)
-    /// SIGTERM to every process, SIGKILL after the grace, then the init exits 0. Answered before it exits.
+    /// SIGTERM to every process, SIGKILL after the grace, then the init exits 0, and a machine turns itself off with its
+    /// disk in order. Answered before that.
     case shutdown(graceMilliseconds: UInt32)
     /// Runs a process to its end and forgets it: it has no id of its own, is not listed, and nobody gets its output. It
     /// makes what every process needs known to the guest's kernel before somebody waits for it. Only before anything else
     /// was started; answered by `ok` at its end, however it ended.
     case rehearse(ProcessStart)
+    /// Who the guest is: 16 bytes, not all zero. It gives itself a machine id made of them and, with a kernel of its own,
+    /// a new boot id, unless it has this identity already. After ``addEntropy(_:)``, so that two clones do not make the same.
+    case setIdentity([UInt8])
 }
 
 /// A process to start. It leads a session and a process group of its own.
@@ -273,6 +277,9 @@ extension Request {
         case .rehearse(let start):
             w.u16(30)
             start.encode(&w)
+        case .setIdentity(let bytes):
+            w.u16(31)
+            w.blob(bytes)
         }
         return w.bytes
     }
@@ -322,6 +329,7 @@ extension Request {
         case 28: self = .setLimits(try GuestLimits(&r))
         case 29: self = .incident(try Incident(&r))
         case 30: self = .rehearse(try ProcessStart(&r))
+        case 31: self = .setIdentity(try r.blob())
         default: throw .badMessage("unknown request \(type)")
         }
     }

@@ -275,3 +275,24 @@ private func append(_ text: String, to ring: inout OutputRing, isError: Bool = f
         #expect(count == 100)
     }
 }
+
+@Suite struct KernelLogTests {
+    private func kill(_ record: String) -> KernelLog.Kill? { KernelLog.kill(Array(record.utf8)) }
+
+    @Test func `what the kernel ended is read out of its log`() {
+        let told = "total-vm:9kB, anon-rss:2048kB, file-rss:1kB, shmem-rss:0kB, UID:0 oom_score_adj:0\n CPU=0\n"
+        let expected = KernelLog.Kill(pid: 417, command: "a (b) c", bytes: 2 << 20)
+        #expect(kill("3,812,512,-;Out of memory: Killed process 417 (a (b) c) \(told)") == expected)
+        #expect(kill("3,812,512,-;Memory cgroup out of memory: Killed process 417 (a (b) c) \(told)") == expected)
+    }
+
+    @Test func `what a program writes into the kernel's log is not believed`() {
+        #expect(kill("11,812,512,-;Out of memory: Killed process 1 (x) anon-rss:1kB") == nil)
+    }
+
+    @Test(arguments: [
+        "", ";", "3,1,2,-;", "x,1,2,-;Out of memory: Killed process 1 (x)", "3,1,2,-;Out of memory: Killed process (x)",
+        "3,1,2,-;Out of memory: Killed process 1 )x(", "3,1,2,-;Out of memory: Killed process 99999999999 (x)",
+    ])
+    func `a record of another form is none`(record: String) { #expect(kill(record) == nil) }
+}

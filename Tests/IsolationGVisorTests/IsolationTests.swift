@@ -1,6 +1,7 @@
 import Foundation
 import GuestClient
 import Isolation
+import IsolationShim
 import LinuxSystem
 import SandboxModel
 import Testing
@@ -55,7 +56,8 @@ struct IsolationTests {
             let execution = try await fixture.driver.start(request)
             let slot = try #require((execution as? GVisorExecution)?.slot)
             let information = try await slot.shim.information(until: .now + .seconds(5))
-            for pid in [information.sandbox, information.gofer] {
+            let gofer = try #require(information.gofer)
+            for pid in [information.sandbox, gofer] {
                 #expect(try DirectoryListing.names("/proc/\(pid)/root").contains("home") == false)
                 let status = try TextFile.read("/proc/\(pid)/status")
                 #expect(status.contains("Seccomp:\t2"))
@@ -66,7 +68,7 @@ struct IsolationTests {
                     #expect(its != own, "\(space) of \(pid == information.gofer ? "gofer" : "sandbox")")
                 }
             }
-            let mounts = try TextFile.read("/proc/\(information.gofer)/mountinfo")
+            let mounts = try TextFile.read("/proc/\(gofer)/mountinfo")
             #expect(mounts.contains("overlay") && mounts.contains("nosuid,nodev"))
             try await fixture.driver.destroy(request.execution)
         }

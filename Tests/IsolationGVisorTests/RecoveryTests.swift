@@ -1,6 +1,7 @@
 import Foundation
 import GuestClient
 import Isolation
+import IsolationShim
 import LinuxSystem
 import SandboxModel
 import Testing
@@ -87,8 +88,8 @@ struct RecoveryTests {
             configuration.slotPatience = .seconds(2)
             let slot = try await GVisorDriver(configuration: configuration).createSlot()
             try await Task.sleep(for: .seconds(3))
-            #expect(await slot.isAlive())
-            slot.dropLease()
+            #expect(await slot.place.isUnused())
+            slot.place.dropLease()
             try await eventually("the slot ends") {
                 !FileManager.default.fileExists(atPath: slot.directory)
             }
@@ -130,7 +131,7 @@ struct RecoveryTests {
             let slot = try #require((execution as? GVisorExecution)?.slot)
             try await execution.guest.ping(deadline: .seconds(5))
             async let end = execution.ended()
-            kill(try #require(slot.process).pid, SIGKILL)
+            kill(try #require(slot.place.process), SIGKILL)
             #expect(await end.code == nil)
             let later = GVisorDriver(configuration: fixture.configuration)
             #expect(try await later.survivors() == [request.execution])

@@ -44,6 +44,7 @@ import Wire
         .setLimits(GuestLimits(processes: 1, temporaryBytes: 2, sharedBytes: .max, openFiles: 3)),
         .incident(Incident(kind: .outOfMemory, process: 1, pid: 2, signal: 9, bytes: .max, command: "c")),
         .rehearse(ProcessStart(arguments: ["/bin/sh", "-c", ":"])),
+        .setIdentity([UInt8](1...16)),
     ]
 
     static let exit = ProcessExit(

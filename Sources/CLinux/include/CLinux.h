@@ -2,3 +2,6 @@
 #pragma once
 #include "guest.h"
 #include "host.h"
+#include "machine_memory.h"
+#include "machine.h"
+#include "jail.h"

@@ -116,6 +116,8 @@ int32_t nj_begin_writing_back(int32_t descriptor, int64_t offset, int64_t count)
 int32_t nj_set_cores(int32_t thread, const uint8_t *bits, size_t bytes);
 /// `sched_getaffinity` of the calling thread. Returns 0 or an errno.
 int32_t nj_cores(uint8_t *bits, size_t bytes);
+/// The rate of the processor's timestamp counter in kHz, measured for some 20 ms; 0 if it has none.
+uint64_t nj_timestamp_kilohertz(void);
 
 /// XXH64 of `count` bytes.
 uint64_t nj_checksum(const void *bytes, size_t count, uint64_t seed);

@@ -1,29 +1,31 @@
-internal import Isolation
-internal import SandboxModel
+public import SandboxModel
 internal import Synchronization
 
-/// Which executions this server knows, and how far they are.
+/// Which executions of a driver this server knows, and how far they are.
 ///
 /// An entry's life: reserved (no slot yet) → bound (has a slot, is starting) → confirmed → removed. A destroy dooms it
 /// at any point: the start then fails at its next step and cleans up.
-final class ExecutionTable: Sendable {
+public final class ExecutionTable<Slot: Sendable>: Sendable {
     private struct Entry {
-        var slot: GVisorSlot?
+        var slot: Slot?
         var isDoomed = false
         /// Who waits for the entry to be removed.
         var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
-    enum Doomed {
-        case bound(GVisorSlot)
+    /// What a destroy finds.
+    public enum Doomed {
+        case bound(Slot)
         case reserved
         case unknown
     }
 
-    private let entries = Mutex<[ExecutionID: Entry]>([:])
+    private let entries: Mutex<[ExecutionID: Entry]> = Mutex([:])
+
+    public init() {}
 
     /// - Throws: ``SandboxError`` with `invalid_state` if the execution exists.
-    func reserve(_ id: ExecutionID) throws {
+    public func reserve(_ id: ExecutionID) throws {
         try entries.withLock { entries in
             guard entries[id] == nil else { throw SandboxError(.invalidState, "The execution exists already.") }
             entries[id] = Entry()
@@ -34,7 +36,7 @@ final class ExecutionTable: Sendable {
     ///
     /// - Returns: Whether it was not known.
     /// - Throws: ``SandboxError`` with `invalid_state` if it still starts, `cancelled` if it is being destroyed.
-    func adopt(_ id: ExecutionID) throws -> Bool {
+    public func adopt(_ id: ExecutionID) throws -> Bool {
         try entries.withLock { entries in
             guard let entry = entries[id] else {
                 entries[id] = Entry()
@@ -47,35 +49,36 @@ final class ExecutionTable: Sendable {
     }
 
     /// - Throws: ``SandboxError`` with `cancelled` if it was destroyed meanwhile.
-    func bind(_ id: ExecutionID, to slot: GVisorSlot) throws {
+    public func bind(_ id: ExecutionID, to slot: Slot) throws {
         try entries.withLock { entries in
             guard let entry = entries[id], !entry.isDoomed else { throw Self.destroyed }
             entries[id]?.slot = slot
         }
     }
 
-    func confirm(_ id: ExecutionID) throws {
+    public func confirm(_ id: ExecutionID) throws {
         try entries.withLock { entries in
             guard let entry = entries[id], !entry.isDoomed else { throw Self.destroyed }
         }
     }
 
     /// Decides what a destroy has to do.
-    func doom(_ id: ExecutionID) -> Doomed {
+    public func doom(_ id: ExecutionID) -> Doomed {
         entries.withLock { entries in
             guard let entry = entries[id] else { return .unknown }
             entries[id]?.isDoomed = true
-            return entry.slot.map(Doomed.bound) ?? .reserved
+            return entry.slot.map { Doomed.bound($0) } ?? .reserved
         }
     }
 
-    func remove(_ id: ExecutionID) {
+    /// Forgets an execution, and tells who waits for that.
+    public func remove(_ id: ExecutionID) {
         let waiting = entries.withLock { $0.removeValue(forKey: id)?.waiting ?? [] }
         for continuation in waiting { continuation.resume() }
     }
 
     /// Returns when there is no such entry.
-    func gone(_ id: ExecutionID) async {
+    public func gone(_ id: ExecutionID) async {
         await withCheckedContinuation { continuation in
             let isGone = entries.withLock { entries in
                 guard entries[id] != nil else { return true }

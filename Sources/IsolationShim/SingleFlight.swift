@@ -2,7 +2,7 @@ internal import Synchronization
 
 /// Work that several callers may ask for and that is done once: who comes while it is under way waits for it, and who
 /// comes after it succeeded has nothing to do. A failure is reported to all who waited; the next caller tries again.
-final class SingleFlight: Sendable {
+public final class SingleFlight: Sendable {
     private enum State {
         case idle
         case running([CheckedContinuation<Bool, any Error>])
@@ -13,7 +13,12 @@ final class SingleFlight: Sendable {
 
     private let state = Mutex(State.idle)
 
-    func run(_ body: () async throws -> Void) async throws {
+    public init() {}
+
+    /// Does the work, or waits for who does it already.
+    ///
+    /// - Throws: What the work threw.
+    public func run(_ body: () async throws -> Void) async throws {
         let decision = state.withLock { state in
             switch state {
             case .idle:
