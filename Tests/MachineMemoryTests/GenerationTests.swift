@@ -61,15 +61,15 @@ private final class Mapper: Sendable {
     /// - Returns: The hash of all memory.
     func write(_ first: Int = 0, _ count: Int = 0, step: Int = 1, value: Int = 1) async throws -> String {
         try input.writeAll(Array("w \(first) \(count) \(step) \(value)\n".utf8))
-        let answer = try await output.read(until: .now + .seconds(20))
+        let answer = try await output.read(until: .now + .seconds(120))
         try #require(!answer.isEmpty, "the process has ended")
         return String(decoding: answer, as: UTF8.self)
     }
 
     func end() async -> (exit: ChildExit, complaint: String) {
         input.close()
-        let text = (try? await complaints.read(until: .now + .seconds(20))) ?? []
-        let exit = try? await process.wait(until: .now + .seconds(20))
+        let text = (try? await complaints.read(until: .now + .seconds(120))) ?? []
+        let exit = try? await process.wait(until: .now + .seconds(120))
         if exit == nil { _ = await process.stop() }
         return (exit ?? .signal(9), String(decoding: text, as: UTF8.self))
     }

@@ -31,7 +31,7 @@ import Testing
                 ]), descriptors: descriptors.map(\.raw))
         withExtendedLifetime(descriptors) {}
         do {
-            let deadline = ContinuousClock.now + .seconds(20)
+            let deadline = ContinuousClock.now + .seconds(120)
             let monitor = try await QMPClient.connect(directory + "/qmp.sock", until: deadline)
             #expect(try MachineMemory.hasLibrary(pid: process.pid))
             try await monitor.run(

@@ -72,7 +72,7 @@ import Testing
             let error = await #expect(throws: SandboxError.self) {
                 try await client.run(.stop, until: .now + .milliseconds(100))
             }
-            #expect(error?.code == .deadlineExceeded && begin.duration(to: .now) < .seconds(3))
+            #expect(error?.code == .deadlineExceeded && begin.duration(to: .now) < .seconds(30))
             group.cancelAll()
             _ = try? await group.next()
         }
