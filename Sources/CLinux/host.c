@@ -54,7 +54,7 @@ int32_t nj_take_precedence(int32_t steps) {
     errno = 0;
     int own = getpriority(PRIO_PROCESS, 0);
     if (errno != 0) return errno;
-    ordinary_nice = own;
+    if (!is_precedence_own) ordinary_nice = own;
     is_precedence_own = 1;
     return each_thread(set_nice, own - steps);
 }

@@ -6,9 +6,9 @@ internal import Glibc
 /// While sandboxes use all that the cores have, a process among the kernel's ordinary ones waits: mostly a millisecond, but
 /// with control groups now and then for some tenths of a second, whatever its weight, since a group that uses little
 /// counts for little on each core. So the threads are real-time ones as long as they use little. When they use more (they
-/// serve a flood of requests, say), they are ordinary ones with a greater weight, and nobody else starves.
+/// serve a flood of requests, say), they are ordinary ones, and nobody else starves.
 public enum Precedence {
-    /// As `nice` counts: some nine times the weight of an ordinary process.
+    /// Where there are no real-time threads: as `nice` counts, some nine times the weight of an ordinary process.
     private static let steps: Int32 = 10
     /// How often the use is looked at, in nanoseconds.
     private static let window: Int64 = 100_000_000
@@ -22,13 +22,15 @@ public enum Precedence {
     ///
     /// - Throws: ``SystemError`` if neither is allowed here, or real-time threads are not; then there is the weight alone.
     public static func take() throws(SystemError) {
-        let weighted = nj_take_precedence(steps)
-        guard weighted == 0 else { throw SystemError(weighted, "setpriority") }
-        // Sessions share the cores evenly where the kernel groups them; a kernel that does not has no such file.
-        try? TextFile.write("-\(steps)", to: "/proc/self/autogroup")
+        // With no steps only the children's precedence is kept apart from this process's.
+        _ = nj_take_precedence(0)
         let realTime = nj_set_real_time(1)
         guard realTime == 0 else {
             _ = nj_set_real_time(0)
+            let weighted = nj_take_precedence(steps)
+            guard weighted == 0 else { throw SystemError(weighted, "setpriority") }
+            // Sessions share the cores evenly where the kernel groups them; a kernel that does not has no such file.
+            try? TextFile.write("-\(steps)", to: "/proc/self/autogroup")
             throw SystemError(realTime, "sched_setscheduler")
         }
         startThread { watch() }

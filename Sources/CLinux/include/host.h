@@ -34,7 +34,7 @@ struct nj_command {
 pid_t nj_host_spawn(const struct nj_command *command, int32_t *pidfd, int32_t *error);
 
 /// Lets this process's threads, and those that they start, come before others: as many steps of `nice` as given. Children
-/// of `nj_host_spawn` begin without. Once per process. Returns 0 or an errno.
+/// of `nj_host_spawn` begin without. Steps add up. Returns 0 or an errno.
 int32_t nj_take_precedence(int32_t steps);
 /// Whether the threads that this process has now, and those that they start, come before all that have no real-time
 /// policy. Children of `nj_host_spawn` begin without, if `nj_take_precedence` was called. Returns 0 or an errno.
