@@ -84,7 +84,7 @@ let package = Package(
         // Parts
         module("GuestClient", ["Wire", "SandboxModel", .nioCore, .nioPosix, .logging]),
         module("Isolation", ["SandboxModel", "GuestClient"]),
-        module("IsolationShim", ["LinuxSystem", "SandboxModel", "Shim", "Faults"]),
+        module("IsolationShim", ["Isolation", "LinuxSystem", "SandboxModel", "Shim", "Faults"]),
         module(
             "IsolationGVisor",
             [

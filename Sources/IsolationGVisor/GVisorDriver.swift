@@ -249,13 +249,10 @@ public final class GVisorDriver: IsolationDriver {
 
     public func destroy(_ id: ExecutionID) async throws {
         do {
-            switch executions.doom(id) {
-            case .bound(let slot):
-                try await slot.remove()
-                executions.remove(id)
-            case .reserved: await executions.gone(id)
-            case .unknown:
-                for slot in try await recordedSlots(of: id) { try await slot.remove() }
+            try await executions.destroy(id) {
+                try await $0.remove()
+            } recorded: {
+                try await recordedSlots(of: id)
             }
         } catch {
             throw driverError(error, "The sandbox was not removed completely.")
@@ -269,13 +266,6 @@ public final class GVisorDriver: IsolationDriver {
         let isKnown = Runsc.isKnown(version: version)
         setting.withLock { $0.usesSocket = isKnown }
         return isKnown
-    }
-
-    func driverError(_ error: any Error, _ message: String) -> any Error {
-        if error is SandboxError { return error }
-        if error is CancellationError { return SandboxError(.cancelled, "The operation was cancelled.") }
-        if let error = error as? SystemError { return error.sandboxError(.driverFailed, message) }
-        return SandboxError(.driverFailed, message, cause: error)
     }
 }
 

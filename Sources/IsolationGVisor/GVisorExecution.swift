@@ -129,29 +129,7 @@ public final class GVisorExecution: Execution {
         }
     }
 
-    public func stats() async throws -> ExecutionStats {
-        guard let cgroup = slot.cgroup else {
-            throw SandboxError(.unsupported, "This machine has no control groups to count a sandbox's usage with.")
-        }
-        do {
-            return try await BlockingPool.shared.run {
-                ExecutionStats(
-                    cpuNanoseconds: try cgroup.cpuNanoseconds(), memoryBytes: try cgroup.memoryBytes(),
-                    processes: try cgroup.processes().count)
-            }
-        } catch {
-            throw SandboxError(.driverFailed, "The sandbox's usage cannot be read.", cause: error)
-        }
-    }
+    public func stats() async throws -> ExecutionStats { try await slot.place.stats() }
 
-    public func ended() async -> ExecutionEnd {
-        do {
-            let ending = try await slot.shim.ended()
-            let kills = (try? slot.cgroup?.outOfMemoryKills()) ?? 0
-            return ExecutionEnd(
-                code: ending.code, outOfMemory: kills > 0 || ending.outOfMemory, detail: slot.lastWords())
-        } catch {
-            return ExecutionEnd(code: nil, detail: "\((error as? SandboxError)?.cause ?? error)")
-        }
-    }
+    public func ended() async -> ExecutionEnd { await slot.place.ended(["stderr", "panic.log"]) }
 }

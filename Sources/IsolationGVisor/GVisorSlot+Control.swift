@@ -81,7 +81,4 @@ extension GVisorSlot {
             ? control.call("containerManager.Resume", "null", until: deadline)
             : runsc.run(["resume"], until: deadline)
     }
-
-    /// What the init and gVisor wrote to their standard errors last.
-    func lastWords() -> String { place.lastWords(["stderr", "panic.log"]) }
 }

@@ -188,13 +188,10 @@ public final class MicroVMDriver: IsolationDriver {
 
     public func destroy(_ id: ExecutionID) async throws {
         do {
-            switch executions.doom(id) {
-            case .bound(let slot):
-                try await slot.remove()
-                executions.remove(id)
-            case .reserved: await executions.gone(id)
-            case .unknown:
-                for (slot, execution) in try await recordedSlots() where execution == id { try await slot.remove() }
+            try await executions.destroy(id) {
+                try await $0.remove()
+            } recorded: {
+                try await recordedSlots().filter { $0.1 == id }.map(\.0)
             }
         } catch {
             throw driverError(error, "The sandbox was not removed completely.")
@@ -216,12 +213,5 @@ public final class MicroVMDriver: IsolationDriver {
                 leftovers.withLock { $0.append(slot) }
             }
         }
-    }
-
-    private func driverError(_ error: any Error, _ message: String) -> any Error {
-        if error is SandboxError { return error }
-        if error is CancellationError { return SandboxError(.cancelled, "The operation was cancelled.") }
-        if let error = error as? SystemError { return error.sandboxError(.driverFailed, message) }
-        return SandboxError(.driverFailed, message, cause: error)
     }
 }

@@ -13,8 +13,7 @@ public final class ExecutionTable<Slot: Sendable>: Sendable {
         var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
-    /// What a destroy finds.
-    public enum Doomed {
+    private enum Doomed {
         case bound(Slot)
         case reserved
         case unknown
@@ -63,11 +62,29 @@ public final class ExecutionTable<Slot: Sendable>: Sendable {
     }
 
     /// Decides what a destroy has to do.
-    public func doom(_ id: ExecutionID) -> Doomed {
+    private func doom(_ id: ExecutionID) -> Doomed {
         entries.withLock { entries in
             guard let entry = entries[id] else { return .unknown }
             entries[id]?.isDoomed = true
             return entry.slot.map { Doomed.bound($0) } ?? .reserved
+        }
+    }
+
+    /// Ends an execution, however far it is.
+    ///
+    /// - Parameters:
+    ///   - remove: Ends a slot and removes all of it.
+    ///   - recorded: Slots of an execution that a former server made.
+    public func destroy(
+        _ id: ExecutionID, remove removeSlot: (Slot) async throws -> Void, recorded: () async throws -> [Slot]
+    ) async throws {
+        switch doom(id) {
+        case .bound(let slot):
+            try await removeSlot(slot)
+            remove(id)
+        case .reserved: await gone(id)
+        case .unknown:
+            for slot in try await recorded() { try await removeSlot(slot) }
         }
     }
 
@@ -78,7 +95,7 @@ public final class ExecutionTable<Slot: Sendable>: Sendable {
     }
 
     /// Returns when there is no such entry.
-    public func gone(_ id: ExecutionID) async {
+    private func gone(_ id: ExecutionID) async {
         await withCheckedContinuation { continuation in
             let isGone = entries.withLock { entries in
                 guard entries[id] != nil else { return true }
