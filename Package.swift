@@ -128,7 +128,8 @@ let package = Package(
             "Server",
             [
                 "API", "Access", "HTTPKit", "SandboxModel", "SandboxRuntime", "SandboxStorage", "SandboxImages",
-                "Store", "StoreSQLite", "Isolation", "IsolationGVisor", "LinuxSystem", "GuestClient", "Faults",
+                "Store", "StoreSQLite", "Isolation", "IsolationGVisor", "IsolationMicroVM", "LinuxSystem",
+                "GuestClient", "Faults",
                 .hummingbird,
                 .hummingbirdCore, .logging,
                 .metrics,

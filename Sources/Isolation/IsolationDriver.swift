@@ -184,7 +184,7 @@ public struct DriverCapabilities: Sendable, Hashable, Codable {
             self.reason = reason
         }
     }
-    /// `gvisor`.
+    /// `gvisor` or `microvm`.
     public var tier: String
     /// Version of the isolation software; empty if it is absent.
     public var version: String
@@ -193,7 +193,13 @@ public struct DriverCapabilities: Sendable, Hashable, Codable {
     public var checkpoint: Ability
     /// Limits of memory, CPU and processes enforced by cgroups.
     public var limits: Ability
-    public init(tier: String, version: String, run: Ability, pause: Ability, checkpoint: Ability, limits: Ability) {
+    /// Whether the processor runs a machine, not an emulator; `nil`: the tier needs no such thing.
+    public var acceleration: Ability?
+    public init(
+        tier: String, version: String, run: Ability, pause: Ability, checkpoint: Ability, limits: Ability,
+        acceleration: Ability? = nil
+    ) {
+        self.acceleration = acceleration
         self.tier = tier
         self.version = version
         self.run = run

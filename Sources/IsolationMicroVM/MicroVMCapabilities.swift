@@ -21,7 +21,8 @@ extension MicroVMDriver {
     private static func without(_ reason: String) -> DriverCapabilities {
         let ability = DriverCapabilities.Ability(available: false, reason: reason)
         return DriverCapabilities(
-            tier: "microvm", version: "", run: ability, pause: ability, checkpoint: ability, limits: ability)
+            tier: tier, version: "", run: ability, pause: ability, checkpoint: ability, limits: ability,
+            acceleration: ability)
     }
 
     private func findCapabilities() async -> DriverCapabilities {
@@ -33,9 +34,10 @@ extension MicroVMDriver {
             let version = try await tryMonitor()
             let obstacle = CgroupLayout.current().obstacle
             return DriverCapabilities(
-                tier: "microvm", version: "QEMU \(version), kernel \(kernel.version)", run: .init(available: true),
+                tier: Self.tier, version: "QEMU \(version), kernel \(kernel.version)", run: .init(available: true),
                 pause: .init(available: true), checkpoint: .init(available: false, reason: Self.noCheckpoint),
-                limits: .init(available: obstacle == nil, reason: obstacle))
+                limits: .init(available: obstacle == nil, reason: obstacle),
+                acceleration: .init(available: false, reason: "machines are emulated"))
         } catch let error as SandboxError {
             return Self.without([error.message, error.cause.map { "\($0)" }].compactMap { $0 }.joined(separator: " "))
         } catch {

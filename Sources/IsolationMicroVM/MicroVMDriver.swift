@@ -14,6 +14,8 @@ internal import Synchronization
 /// Each execution has a slot: a folder in the run directory with a shim process, which is the parent of QEMU. The machine
 /// boots Debian's kernel and the init on two disks, the template's, which all share, and the sandbox's own.
 public final class MicroVMDriver: IsolationDriver {
+    /// What sandboxes of this driver are called.
+    public static let tier = "microvm"
     static let noCheckpoint = "Virtual machines cannot be written to disk yet."
 
     let configuration: MicroVMConfiguration

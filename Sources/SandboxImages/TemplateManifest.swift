@@ -14,6 +14,8 @@ struct TemplateManifest: Codable, Hashable {
     var isolation: [String]
     /// Absent: the usual ones.
     var limits: LimitsSpec?
+    /// Absent: what the server says.
+    var defaultIsolation: IsolationChoice?
 
     enum CodingKeys: String, CodingKey {
         case name, version
@@ -24,6 +26,7 @@ struct TemplateManifest: Codable, Hashable {
         case environment
         case sizeBytes = "size_bytes"
         case isolation, limits
+        case defaultIsolation = "default_isolation"
     }
 
     init?(json: [UInt8]) {
@@ -38,7 +41,6 @@ struct TemplateManifest: Codable, Hashable {
         TemplateResource(
             name: name, version: version, description: description, createdAt: createdAt, sizeBytes: sizeBytes,
             isolation: isolation, defaultUser: defaultUser, workingDirectory: workingDirectory,
-            environment: environment,
-            limits: limits ?? .init())
+            environment: environment, limits: limits ?? .init(), defaultIsolation: defaultIsolation)
     }
 }

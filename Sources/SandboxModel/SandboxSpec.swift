@@ -40,6 +40,16 @@ public enum NetworkMode: String, Sendable, Hashable, Codable, CaseIterable {
     case none
 }
 
+/// How a sandbox is to be kept apart from the host.
+public enum IsolationChoice: String, Sendable, Hashable, Codable, CaseIterable {
+    /// A kernel in user space between the sandbox and the host's.
+    case gvisor
+    /// A virtual machine: a kernel of its own. Without KVM it is emulated, several times slower.
+    case microvm
+    /// A virtual machine where KVM can run one, else gVisor.
+    case auto
+}
+
 /// What a caller asks for. ``validated()`` turns it into a ``ValidatedSpec``; everything below takes only that.
 public struct SandboxSpec: Sendable, Hashable, Codable {
     /// Given: the sandbox is durable and unique by this name. Not given: ephemeral.
@@ -53,11 +63,14 @@ public struct SandboxSpec: Sendable, Hashable, Codable {
     /// What is asked for; once the sandbox exists, all of it.
     public var limits: LimitsSpec
     public var network: NetworkMode
+    /// `nil`: what the template says, and where it says nothing, what the server says.
+    public var isolation: IsolationChoice?
 
     public init(
         name: String? = nil, template: String = "base", labels: [String: String] = [:],
         environment: [String: String] = [:],
-        lifecycle: LifecyclePolicy = .init(), limits: LimitsSpec = .init(), network: NetworkMode = .none
+        lifecycle: LifecyclePolicy = .init(), limits: LimitsSpec = .init(), network: NetworkMode = .none,
+        isolation: IsolationChoice? = nil
     ) {
         self.name = name
         self.template = template
@@ -66,12 +79,13 @@ public struct SandboxSpec: Sendable, Hashable, Codable {
         self.lifecycle = lifecycle
         self.limits = limits
         self.network = network
+        self.isolation = isolation
     }
 
     enum CodingKeys: String, CodingKey {
         case name, template, labels
         case environment = "env"
-        case lifecycle, limits, network
+        case lifecycle, limits, network, isolation
     }
 }
 

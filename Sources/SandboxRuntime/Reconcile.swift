@@ -49,7 +49,7 @@ extension SandboxRuntime {
     /// intent. The first failure of one sandbox (a broken record, a driver that refuses) is that sandbox's alone.
     func reconcile() async throws {
         // Finding out what a driver can do takes a while; nothing here has to wait for it.
-        for tier in drivers.keys { _ = operations.submit { _ = await self.capabilities(of: tier) } }
+        for tier in tiersByDefault { _ = operations.submit { _ = await self.capabilities(of: tier) } }
         var survivors: [String: Set<ExecutionID>] = [:]
         for (tier, driver) in drivers { survivors[tier] = Set(try await driver.survivors()) }
         let directories = try await storage.sandboxIDs()

@@ -1,11 +1,12 @@
 internal import Glibc
+public import SandboxModel
 
 /// Settings of ``SandboxRuntime``; the defaults are meant for production.
 public struct RuntimeConfiguration: Sendable {
     /// Path of the static binary `nightjar-init`, which is installed for sandboxes that start from now on.
     public var initBinary: String
-    /// Tier that a new sandbox gets.
-    public var defaultTier = "gvisor"
+    /// What a new sandbox gets for which neither its specification nor its template says anything.
+    public var isolation = IsolationChoice.auto
     /// Identifies this boot of the host: what ran in another one is gone.
     public var bootID = RuntimeConfiguration.currentBootID()
     /// Share of one core, averaged over ``sampleInterval``, from which a sandbox counts as busy. An idle gVisor sandbox

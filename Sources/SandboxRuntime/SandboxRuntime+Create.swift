@@ -101,19 +101,8 @@ extension SandboxRuntime {
 
     /// Checks what a creation needs, and takes the name.
     private func prepare(_ spec: ValidatedSpec, _ id: SandboxID, _ transition: Transition) async throws -> Sandbox {
-        let tier = configuration.defaultTier
-        guard let capabilities = await capabilities(of: tier) else {
-            throw SandboxError(.unsupported, "This server has no tier \(tier).", hint: "see `nightjar doctor`")
-        }
-        guard capabilities.run.available else {
-            throw SandboxError(
-                .unsupported, "The tier \(tier) cannot run here: \(capabilities.run.reason ?? "unknown reason").",
-                hint: "see `nightjar doctor`")
-        }
         let template = try await images.template(spec.value.template)
-        guard template.resource.isolation.contains(tier) else {
-            throw SandboxError(.unsupported, "The template \(spec.value.template) is not made for the tier \(tier).")
-        }
+        let tier = try await tier(of: spec, template.resource)
         // What the template says is part of the sandbox from now on, also when the template says something else later.
         var resolved = spec.value
         resolved.limits = LimitsSpec(try limits(of: spec, template.resource))

@@ -98,9 +98,11 @@ extension SandboxRuntime {
         guard configuration.preboot > 0, let template = try? await images.template(spec.value.template) else {
             return nil
         }
-        guard let limits = try? limits(of: spec, template.resource) else { return nil }
+        guard let limits = try? limits(of: spec, template.resource),
+            let tier = try? await tier(of: spec, template.resource)
+        else { return nil }
         return PrebootKind(
-            tier: configuration.defaultTier, template: spec.value.template,
+            tier: tier, template: spec.value.template,
             templateVersion: template.resource.version, initLayer: shared.withLock { $0.initLayer },
             limits: limits, durable: spec.isDurable)
     }

@@ -125,7 +125,8 @@ extension SandboxRuntime {
             tiers.append(
                 .init(
                     name: found.tier, version: found.version, run: ability(found.run), pause: ability(found.pause),
-                    standby: ability(found.checkpoint), limits: ability(found.limits)))
+                    standby: ability(found.checkpoint), limits: ability(found.limits),
+                    acceleration: found.acceleration.map(ability)))
         }
         return CapabilitiesResource(isolation: tiers, network: NetworkMode.allCases.map(\.rawValue))
     }

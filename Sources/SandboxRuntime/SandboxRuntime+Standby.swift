@@ -66,7 +66,7 @@ extension SandboxRuntime {
     ) async throws {
         if let capabilities = await capabilities(of: sandbox.tier), !capabilities.checkpoint.available {
             throw SandboxError(
-                .unsupported, "Standby cannot be had here: \(capabilities.checkpoint.reason ?? "unknown reason").",
+                .unsupported, "Standby cannot be had here: \(capabilities.checkpoint.reason ?? "nobody knows why")",
                 hint: "use pause or stop, or lifecycle.on_idle stop")
         }
         // Without control groups nobody knows how much it is; the driver may still refuse.

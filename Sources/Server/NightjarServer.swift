@@ -8,6 +8,7 @@ internal import Hummingbird
 internal import HummingbirdCore
 internal import Isolation
 internal import IsolationGVisor
+internal import IsolationMicroVM
 internal import LinuxSystem
 internal import Logging
 internal import Metrics
@@ -97,13 +98,20 @@ public struct NightjarServer: Sendable {
                 .unavailable, "gVisor cannot run sandboxes here: \(ability.run.reason ?? "no reason given").",
                 hint: "see `nightjar doctor`")
         }
+        let machines = MicroVMDriver(
+            configuration: MicroVMConfiguration(
+                runDirectory: options.runDirectory, kernelsDirectory: options.kernelsDirectory,
+                shimPath: programs.shim, initPath: programs.guestInit, qemuPath: programs.qemu,
+                logger: Logger(label: "nightjar.microvm")))
         var settings = RuntimeConfiguration(initBinary: programs.guestInit)
+        settings.isolation = options.isolation
         settings.admission = options.admission.policy
         settings.preboot = options.preboot
         settings.diskQuota = options.diskQuota
         settings.cores = CoreSet.available()
         let runtime = SandboxRuntime(
-            store: store, usage: store, drivers: [ability.tier: driver], storage: storage,
+            store: store, usage: store, drivers: [ability.tier: driver, MicroVMDriver.tier: machines],
+            storage: storage,
             images: TemplateStore(directory: storage),
             configuration: settings, logger: Logger(label: "nightjar.runtime"))
         let access = try await AccessControl(

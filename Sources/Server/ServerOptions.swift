@@ -35,6 +35,12 @@ public struct ServerOptions: Sendable {
     public var libexec: String?
     /// `NIGHTJAR_RUNSC`: runsc's path. Default: looked up in `PATH` and the usual directories.
     public var runsc: String?
+    /// `NIGHTJAR_QEMU`: the path of QEMU, which runs virtual machines. Default: looked up like runsc's.
+    public var qemu: String?
+    /// `NIGHTJAR_ISOLATION`: `gvisor`, `microvm` or `auto`: what a sandbox gets that asks for nothing else.
+    public var isolation = IsolationChoice.auto
+    /// `NIGHTJAR_KERNELS`: where the kernels of virtual machines are. Default: `kernels` in the data directory.
+    public var kernels: String?
     /// What runs at once, and how others wait.
     public var admission = AdmissionOptions()
 
@@ -55,6 +61,14 @@ public struct ServerOptions: Sendable {
         admission = try AdmissionOptions(value)
         libexec = value("LIBEXEC")
         runsc = value("RUNSC")
+        qemu = value("QEMU")
+        kernels = value("KERNELS")
+        if let text = value("ISOLATION") {
+            guard let choice = IsolationChoice(rawValue: text.lowercased()) else {
+                throw wrong("ISOLATION", IsolationChoice.allCases.map(\.rawValue).joined(separator: ", "))
+            }
+            isolation = choice
+        }
         if let text = value("LOG_LEVEL") {
             guard let level = Logger.Level(rawValue: text.lowercased()) else {
                 throw wrong("LOG_LEVEL", Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))
@@ -91,6 +105,7 @@ public struct ServerOptions: Sendable {
         }
     }
 
+    var kernelsDirectory: String { kernels ?? dataDirectory + "/kernels" }
     public var socketPath: String { runDirectory + "/nightjar.sock" }
     public var apiKeyPath: String { dataDirectory + "/api-key" }
 
@@ -151,6 +166,8 @@ struct Programs: Sendable {
     var guestInit: String
     /// Empty if there is none.
     var runsc: String
+    /// The usual place if there is none.
+    var qemu: String
 
     init(_ options: ServerOptions, path: String?) {
         let directory = options.libexec ?? Self.ownDirectory()
@@ -160,9 +177,11 @@ struct Programs: Sendable {
             (path ?? "").split(separator: ":").map(String.init) + [
                 "/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/bin",
             ]
-        runsc =
-            options.runsc
-            ?? places.filter { $0.hasPrefix("/") }.map { $0 + "/runsc" }.first { access($0, X_OK) == 0 } ?? ""
+        func find(_ name: String) -> String? {
+            places.filter { $0.hasPrefix("/") }.map { $0 + "/" + name }.first { access($0, X_OK) == 0 }
+        }
+        runsc = options.runsc ?? find("runsc") ?? ""
+        qemu = options.qemu ?? find("qemu-system-x86_64") ?? "/usr/bin/qemu-system-x86_64"
     }
 
     /// The directory of this program's file, also when it was replaced meanwhile.

@@ -223,15 +223,22 @@ struct FakeExecution: Execution {
 final class FakeDriver: IsolationDriver {
     let world: FakeWorld
     let version: String
+    let tier: String
+    /// `nil`: the tier needs none.
+    let isAccelerated: Bool?
 
-    init(world: FakeWorld, version: String = "1") {
+    init(world: FakeWorld, version: String = "1", tier: String = "gvisor", isAccelerated: Bool? = nil) {
         self.world = world
         self.version = version
+        self.tier = tier
+        self.isAccelerated = isAccelerated
     }
 
     func capabilities() async -> DriverCapabilities {
         let yes = DriverCapabilities.Ability(available: true)
-        return DriverCapabilities(tier: "gvisor", version: version, run: yes, pause: yes, checkpoint: yes, limits: yes)
+        return DriverCapabilities(
+            tier: tier, version: version, run: yes, pause: yes, checkpoint: yes, limits: yes,
+            acceleration: isAccelerated.map { .init(available: $0) })
     }
 
     func start(_ request: StartRequest) async throws -> any Execution {

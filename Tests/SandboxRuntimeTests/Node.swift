@@ -57,7 +57,7 @@ final class Node: Sendable {
 
     /// Runs a server while `body` runs, then ends it as a kill does: the sandboxes' processes stay.
     func serve<R: Sendable>(
-        boot: String = "boot-1", version: String = "1", ready: Bool = true,
+        boot: String = "boot-1", version: String = "1", ready: Bool = true, drivers: [String: FakeDriver] = [:],
         _ change: (inout RuntimeConfiguration) -> Void = { _ in },
         _ body: @Sendable (SandboxRuntime) async throws -> R
     ) async throws -> R {
@@ -71,7 +71,8 @@ final class Node: Sendable {
         let directory = try DataDirectory(path: path)
         let store = try CheckingStore(SQLiteStore(path: directory.databasePath))
         let runtime = SandboxRuntime(
-            store: store, usage: store, drivers: ["gvisor": FakeDriver(world: world, version: version)],
+            store: store, usage: store,
+            drivers: ["gvisor": FakeDriver(world: world, version: version)].merging(drivers) { $1 },
             storage: directory, images: TemplateStore(directory: directory), configuration: configuration,
             logger: quiet, clock: clock)
         return try await withThrowingTaskGroup(of: R?.self) { group in

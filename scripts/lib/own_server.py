@@ -39,6 +39,7 @@ class Server:
     def start(self):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("NIGHTJAR_") or k == "NIGHTJAR_TEST_RUN"}
         environment["NIGHTJAR_LIBEXEC"] = self.programs
+        environment["NIGHTJAR_ISOLATION"] = "gvisor"
         command = [
             self.program, "serve", "--data-dir", self.directory + "/data", "--run-dir", self.directory + "/run",
             "--listen", "127.0.0.1:0", *self.options,

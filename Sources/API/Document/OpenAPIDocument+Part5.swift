@@ -150,6 +150,7 @@ extension OpenAPIDocument {
                 lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
                 limits: {$ref: '#/components/schemas/LimitsSpec'}
                 network: {type: string, enum: [none], default: none}
+                isolation: {type: string, enum: [gvisor, microvm, auto], description: 'microvm has a kernel of its own; auto is microvm where KVM can run one, else gvisor. Default: what the template says, and where it says nothing, what the server says, auto unless it was started with another --isolation'}
             Sandbox:
               type: object
               required: [id, durable, state, awake_because, template, template_version, isolation, labels, lifecycle, limits, network, created_at, state_changed_at, last_active_at, wakes]
@@ -161,7 +162,7 @@ extension OpenAPIDocument {
                 awake_because: {type: array, items: {type: string}, description: Why it does not sleep}
                 template: {type: string}
                 template_version: {type: string}
-                isolation: {type: string}
+                isolation: {type: string, enum: [gvisor, microvm], description: The tier that it got}
                 labels: {$ref: '#/components/schemas/Labels'}
                 lifecycle: {$ref: '#/components/schemas/LifecycleSpec'}
                 limits: {$ref: '#/components/schemas/LimitsSpec'}
@@ -380,6 +381,5 @@ extension OpenAPIDocument {
             AuditEntry:
               type: object
               required: [sequence, at, who, from, method, route, request_id]
-              properties:
         """# + "\n"
 }

@@ -1,6 +1,7 @@
 // Made from openapi.yaml; see OpenAPIDocument.swift.
 extension OpenAPIDocument {
     static let part6 = #"""
+              properties:
                 sequence: {type: integer}
                 at: {$ref: '#/components/schemas/Time'}
                 who: {type: string, examples: [key_2bq4t6xkz3ma, 'uid:0']}
@@ -41,7 +42,8 @@ extension OpenAPIDocument {
                 description: {type: string}
                 created_at: {$ref: '#/components/schemas/Time'}
                 size_bytes: {type: integer}
-                isolation: {type: array, items: {type: string}}
+                isolation: {type: array, items: {type: string}, description: Tiers that it is made for}
+                default_isolation: {type: string, enum: [gvisor, microvm, auto], description: What a sandbox gets that asks for nothing else}
                 default_user: {type: string}
                 working_directory: {type: string}
                 environment: {type: object, additionalProperties: {type: string}}
@@ -67,6 +69,7 @@ extension OpenAPIDocument {
                       run: {$ref: '#/components/schemas/Ability'}
                       pause: {$ref: '#/components/schemas/Ability'}
                       standby: {$ref: '#/components/schemas/Ability'}
+                      acceleration: {$ref: '#/components/schemas/Ability', description: 'microvm: whether the processor runs the machine (KVM), not an emulator'}
                       limits: {$ref: '#/components/schemas/Ability'}
                 network: {type: array, items: {type: string}}
             Health:

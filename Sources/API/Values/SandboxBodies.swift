@@ -5,7 +5,7 @@ struct CreateBody: Decodable {
     let spec: SandboxSpec
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case name, template, labels, env, lifecycle, limits, network
+        case name, template, labels, env, lifecycle, limits, network, isolation
     }
 
     init(from decoder: any Decoder) throws {
@@ -23,6 +23,13 @@ struct CreateBody: Decodable {
                     .unsupported, "The network mode '\(network)' is not supported.", hint: "only 'none' is, as yet")
             }
             spec.network = mode
+        }
+        if let isolation = try fields.decodeIfPresent(String.self, forKey: .isolation) {
+            guard let choice = IsolationChoice(rawValue: isolation) else {
+                let choices = IsolationChoice.allCases.map(\.rawValue).joined(separator: ", ")
+                throw SandboxError(.invalidRequest, "isolation must be one of \(choices).")
+            }
+            spec.isolation = choice
         }
         self.spec = spec
     }

@@ -15,9 +15,10 @@ struct CapabilitiesCommand: AsyncParsableCommand, FormattedCommand {
         if output.format == .json { return try Output.resource(capabilities) }
         var rows: [[String]] = []
         for tier in capabilities.isolation {
-            let abilities = [
+            var abilities = [
                 ("run", tier.run), ("pause", tier.pause), ("standby", tier.standby), ("limits", tier.limits),
             ]
+            if let acceleration = tier.acceleration { abilities.append(("acceleration", acceleration)) }
             for (name, ability) in abilities {
                 rows.append([
                     "\(tier.name) \(tier.version)", name, ability.available ? "yes" : "no", ability.reason ?? "-",

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import SandboxModel
 internal import Server
 
 struct ServeCommand: AsyncParsableCommand {
@@ -11,8 +12,9 @@ struct ServeCommand: AsyncParsableCommand {
             data directory's api-key file is needed. Ends on SIGTERM; sandboxes go on and the next server takes them over. \
             Each option can be given in the environment instead: NIGHTJAR_DATA_DIR, NIGHTJAR_RUN_DIR, NIGHTJAR_LISTEN, \
             NIGHTJAR_LOG_LEVEL, NIGHTJAR_LOG_FORMAT, NIGHTJAR_PREWARM, NIGHTJAR_PREBOOT, NIGHTJAR_DISK_QUOTA, \
-            NIGHTJAR_RATE_LIMIT, NIGHTJAR_RATE_BURST, NIGHTJAR_KEY_STREAMS, NIGHTJAR_LIBEXEC, NIGHTJAR_RUNSC, and \
-            NIGHTJAR_CAPACITY_MEMORY and so on for the options about capacity.
+            NIGHTJAR_RATE_LIMIT, NIGHTJAR_RATE_BURST, NIGHTJAR_KEY_STREAMS, NIGHTJAR_ISOLATION, NIGHTJAR_LIBEXEC, \
+            NIGHTJAR_RUNSC, NIGHTJAR_QEMU, NIGHTJAR_KERNELS, and NIGHTJAR_CAPACITY_MEMORY and so on for the options \
+            about capacity.
 
               nightjar serve
               nightjar serve --listen none --log-format json
@@ -48,10 +50,19 @@ struct ServeCommand: AsyncParsableCommand {
             "MiB that a sandbox may write that asks for nothing else, from 64; 0: no sandbox is bounded. (default: 10240)"
     )
     var diskQuota: Int?
+    @Option(
+        help:
+            "What a sandbox gets that asks for no tier: gvisor, microvm, or auto, a microvm where KVM works. (default: auto)",
+        completion: .list(IsolationChoice.allCases.map(\.rawValue)), transform: choice)
+    var isolation: IsolationChoice?
     @Option(help: "Where nightjar-init and nightjar-shim are. (default: beside this program)")
     var libexec: String?
     @Option(help: "The runsc to use. (default: the one in PATH)")
     var runsc: String?
+    @Option(help: "The QEMU to use for microvm. (default: the qemu-system-x86_64 in PATH)")
+    var qemu: String?
+    @Option(help: "Where the kernels for microvm are. (default: kernels in the data directory)")
+    var kernels: String?
     @OptionGroup(title: "Capacity") var admission: AdmissionFlags
 
     func run() async throws {
@@ -59,7 +70,8 @@ struct ServeCommand: AsyncParsableCommand {
         let flags = [
             "DATA_DIR": dataDir, "RUN_DIR": runDir, "LISTEN": listen, "LOG_LEVEL": logLevel, "LOG_FORMAT": logFormat,
             "PREWARM": prewarm.map(String.init), "PREBOOT": preboot.map(String.init), "LIBEXEC": libexec,
-            "RUNSC": runsc, "DISK_QUOTA": diskQuota.map(String.init),
+            "RUNSC": runsc, "QEMU": qemu, "KERNELS": kernels, "ISOLATION": isolation?.rawValue,
+            "DISK_QUOTA": diskQuota.map(String.init),
             "RATE_LIMIT": rateLimit.map(String.init), "RATE_BURST": rateBurst.map(String.init),
             "KEY_STREAMS": keyStreams.map(String.init),
         ]

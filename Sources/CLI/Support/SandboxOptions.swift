@@ -18,6 +18,11 @@ struct SandboxOptions: ParsableArguments {
     @Option(help: "A name makes it durable: it is kept until it is deleted.")
     var name: String?
 
+    @Option(
+        help: "gvisor, microvm (a kernel of its own) or auto. (default: what the template or the server says)",
+        completion: .list(IsolationChoice.allCases.map(\.rawValue)), transform: choice)
+    var isolation: IsolationChoice?
+
     @Option(name: [.customShort("l"), .long], help: "KEY=VALUE label; may be repeated.")
     var label: [KeyValue] = []
 
@@ -61,6 +66,7 @@ struct SandboxOptions: ParsableArguments {
 
     func spec() -> SandboxSpec {
         var spec = SandboxSpec(name: name, template: template, labels: KeyValue.dictionary(label))
+        spec.isolation = isolation
         spec.lifecycle.idleTimeout = idleTimeout ?? spec.lifecycle.idleTimeout
         spec.lifecycle.onIdle = onIdle ?? spec.lifecycle.onIdle
         spec.lifecycle.maxAge = maxAge

@@ -88,10 +88,14 @@ public struct TemplateResource: Sendable, Hashable, Codable {
     public var environment: [String: String]
     /// What a sandbox gets that asks for nothing else.
     public var limits: LimitsSpec
+    /// The same for the tier; `nil`: what the server says.
+    public var defaultIsolation: IsolationChoice?
     public init(
         name: String, version: String, description: String, createdAt: Timestamp, sizeBytes: Int64, isolation: [String],
-        defaultUser: String, workingDirectory: String, environment: [String: String], limits: LimitsSpec = .init()
+        defaultUser: String, workingDirectory: String, environment: [String: String], limits: LimitsSpec = .init(),
+        defaultIsolation: IsolationChoice? = nil
     ) {
+        self.defaultIsolation = defaultIsolation
         self.limits = limits
         self.name = name
         self.version = version
@@ -111,6 +115,7 @@ public struct TemplateResource: Sendable, Hashable, Codable {
         case defaultUser = "default_user"
         case workingDirectory = "working_directory"
         case environment, limits
+        case defaultIsolation = "default_isolation"
     }
 }
 
@@ -129,8 +134,14 @@ public struct CapabilitiesResource: Sendable, Hashable, Codable {
         public var run: Ability
         public var pause: Ability
         public var standby: Ability
+        /// Whether the processor runs the machine, not an emulator; `nil`: the tier needs no such thing.
+        public var acceleration: Ability?
         public var limits: Ability
-        public init(name: String, version: String, run: Ability, pause: Ability, standby: Ability, limits: Ability) {
+        public init(
+            name: String, version: String, run: Ability, pause: Ability, standby: Ability, limits: Ability,
+            acceleration: Ability? = nil
+        ) {
+            self.acceleration = acceleration
             self.name = name
             self.version = version
             self.run = run

@@ -9,7 +9,7 @@ public struct SandboxResource: Sendable, Hashable, Codable {
     public var awakeBecause: [String]
     public var template: String
     public var templateVersion: String
-    /// `gvisor`.
+    /// The tier that it got: `gvisor` or `microvm`.
     public var isolation: String
     public var labels: [String: String]
     public var lifecycle: LifecyclePolicy

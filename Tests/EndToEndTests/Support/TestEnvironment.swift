@@ -22,6 +22,9 @@ enum TestEnvironment {
 
     static let templates: String = variables["NIGHTJAR_TEST_TEMPLATES"] ?? "/var/lib/nightjar/templates"
 
+    /// Where `scripts/build-kernel` puts the kernels of virtual machines.
+    static let kernels = "/var/lib/nightjar/kernels"
+
     /// Whether what takes long, or needs a machine for itself, is run too: `NIGHTJAR_TEST_LONG=1`.
     static let runsLong = variables["NIGHTJAR_TEST_LONG"] == "1"
 

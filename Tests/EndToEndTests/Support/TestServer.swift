@@ -107,7 +107,11 @@ final class TestServer: Sendable {
         guard let log = FileHandle(forUpdatingAtPath: logPath) else { throw TestFailure("there is no log") }
         let offset = try log.seekToEnd()
         logStart.withLock { $0 = offset }
-        let variables = TestEnvironment.childVariables.merging(["NIGHTJAR_LIBEXEC": programs]) { $1 }
+        // Whether a machine's processor can run virtual machines must not decide what is tested.
+        let usual = [
+            "NIGHTJAR_LIBEXEC": programs, "NIGHTJAR_ISOLATION": "gvisor", "NIGHTJAR_KERNELS": TestEnvironment.kernels,
+        ]
+        let variables = TestEnvironment.childVariables.merging(usual) { $1 }
             .merging(self.variables.withLock { $0 }) { $1 }
         let arguments =
             [
@@ -214,6 +218,16 @@ final class TestServer: Sendable {
         Host.processes().map(\.commandLine).filter { $0.contains(directory + "/") }
     }
 
+    /// The monitors of this server's virtual machines, whose command lines name nothing of it.
+    func monitors() -> [Int32] {
+        let all = Host.processes()
+        let shims = Set(all.filter { $0.commandLine.contains(runDirectory + "/vm/") }.map(\.pid))
+        return all.filter { $0.commandLine.contains("qemu-system") && !shims.contains($0.pid) }.map(\.pid).filter {
+            pid in
+            Host.parent(of: pid).map { shims.contains($0) } ?? false
+        }
+    }
+
     func mounts() -> [String] {
         let text = (try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)) ?? ""
         return text.split(separator: "\n").map(String.init).filter { $0.contains(directory + "/") }
@@ -221,20 +235,24 @@ final class TestServer: Sendable {
 
     /// Control groups are named by slots, which are folders of the run directory.
     func noteSlots() {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: runDirectory + "/gvisor")) ?? []
+        let names = ["gvisor", "vm"].flatMap {
+            (try? FileManager.default.contentsOfDirectory(atPath: "\(runDirectory)/\($0)")) ?? []
+        }
         slots.withLock { $0.formUnion(names.filter { $0.count >= 8 }) }
     }
 
     func cgroups() -> [String] {
         let hierarchies = (try? FileManager.default.contentsOfDirectory(atPath: "/sys/fs/cgroup")) ?? []
         return slots.withLock { $0 }.flatMap { slot in
-            (hierarchies.map { "/sys/fs/cgroup/\($0)/nightjar/\(slot)" } + ["/sys/fs/cgroup/nightjar/\(slot)"])
+            (hierarchies.map { "/sys/fs/cgroup/\($0)" } + ["/sys/fs/cgroup"])
+                .flatMap { ["\($0)/nightjar/\(slot)", "\($0)/nightjar-vm/\(slot)"] }
                 .filter { FileManager.default.fileExists(atPath: $0) }
         }
     }
 
     private func files() -> [String] {
-        [dataDirectory + "/sandboxes", dataDirectory + "/trash", directory + "/run/gvisor"].flatMap { place in
+        let run = directory + "/run"
+        return [dataDirectory + "/sandboxes", dataDirectory + "/trash", run + "/gvisor", run + "/vm"].flatMap { place in
             ((try? FileManager.default.contentsOfDirectory(atPath: place)) ?? [])
                 .filter { !place.hasSuffix("/gvisor") || $0 != "root" }.map { "\(place)/\($0)" }
         }
@@ -285,5 +303,12 @@ enum Host {
             let words = data.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
             return Entry(pid: pid, commandLine: words.joined(separator: " "))
         }
+    }
+
+    /// `nil` if the process is gone.
+    static func parent(of pid: Int32) -> Int32? {
+        let text = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+        let line = text?.split(separator: "\n").first { $0.hasPrefix("PPid:") }
+        return line.flatMap { Int32($0.dropFirst(5).trimmingCharacters(in: .whitespaces)) }
     }
 }
