@@ -210,7 +210,7 @@ import Yams
         try check("LifecycleSpec", LifecyclePolicy(maxAge: 1))
         try check("LimitsSpec", ResourceLimits(diskMiB: 64, execTimeout: 1))
         try check("LimitsSpec", LimitsSpec(ResourceLimits(diskMiB: 64, execTimeout: 1)))
-        try check("SandboxSpec", SandboxSpec(name: "x"))
+        try check("SandboxSpec", SandboxSpec(name: "x", isolation: .auto))
         try check("Output", OutputResource(chunks: [], nextOffset: 0, exit: exit))
         try check("OutputChunk", OutputChunkResource(offset: 0, stream: "", dataBase64: ""))
         try check(
